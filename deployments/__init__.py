@@ -1,0 +1,1 @@
+"""How it is started: the command line, one machine with everything, the sample business."""

@@ -1,0 +1,1 @@
+"""The dated obligations of a subscription business. Runs without Prefect."""

@@ -1,0 +1,1 @@
+"""Out of the process: mail servers and mail folders."""

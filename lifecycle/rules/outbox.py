@@ -1,0 +1,28 @@
+"""What happens to a message: its states, and how long to wait before it is tried again."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+WAITS = tuple(timedelta(minutes=m) for m in (1, 5, 15, 60, 180, 360, 720, 1440, 1440))
+"""Growing waits: about three days until we give up, as mail servers themselves do."""
+
+LEASE = timedelta(minutes=5)
+"""How long a claimed message belongs to the deliverer that claimed it."""
+
+
+class State(StrEnum):
+    WITHHELD = "withheld"
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    IN_DOUBT = "in_doubt"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+def wait_after(failures: int) -> timedelta | None:
+    """The wait after the n-th temporary failure (n from 1); None: give up.
+
+    Whoever applies it adds jitter, so that messages which failed together do not come back together.
+    """
+    return WAITS[failures - 1] if failures <= len(WAITS) else None

@@ -1,0 +1,1 @@
+"""One transaction over one portion of rows, or one delivery: the only place that composes rules and shells."""
