@@ -1,0 +1,133 @@
+"""Applies ``prefect.yaml``: as often as one likes, and what the file no longer names goes.
+
+``prefect deploy`` alone leaves a removed schedule active, unpauses what an operator paused and, once an operator adds a
+schedule without a slug, makes all schedules of that deployment anew.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from lifecycle.settings import Settings
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
+
+ROOT = Path(__file__).resolve().parent.parent
+POOL = "lifecycle"
+TAG = "lifecycle"
+
+
+class DeployError(Exception):
+    """Prefect refused the deployments; the message is what it printed."""
+
+
+def installation() -> dict[str, str]:
+    """What ``prefect.yaml`` calls ``lifecycle.…``: a build step of ``prefect deploy``."""
+    return {"directory": str(ROOT), "timezone": Settings().timezone, "version": version("lifecycle")}
+
+
+def apply(environment: Mapping[str, str], file: Path = ROOT / "prefect.yaml") -> None:
+    """Make the server's deployments equal to the file's.
+
+    What operators paused stays paused, deployments and schedules. Schedules that the file does not name are removed, and
+    deployments with our tag that it does not name.
+
+    Args:
+        environment: Of the ``prefect`` command; its PREFECT_API_URL says which server.
+        file: Entrypoints in it are relative to the project.
+
+    Raises:
+        DeployError: Prefect refused; some deployments may have been applied.
+    """
+    with _client(environment["PREFECT_API_URL"]) as client:
+        _ensure_pool(client)
+        before = _ours(client)
+        _prefect_deploy(environment, file)
+        _prune(client, file)
+        _pause_again(client, before)
+
+
+def worker_is_ready(api: str, name: str, since: datetime) -> bool:
+    """Whether the worker of that name has reported to our pool since then."""
+    with _client(api) as client:
+        workers = client.read_workers_for_work_pool(POOL)
+    return any(
+        worker.name == name and worker.last_heartbeat_time and worker.last_heartbeat_time >= since for worker in workers
+    )
+
+
+@contextmanager
+def _client(api: str) -> "Iterator[SyncPrefectClient]":
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+        yield client
+
+
+def _ensure_pool(client: "SyncPrefectClient") -> None:
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+    from prefect.workers.process import ProcessWorker
+
+    template = ProcessWorker.get_default_base_job_template()
+    with suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template))
+
+
+def _prefect_deploy(environment: Mapping[str, str], file: Path) -> None:
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
+    done = subprocess.run(  # noqa: S603 - our own interpreter and file
+        command,
+        cwd=ROOT,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise DeployError(done.stdout)
+
+
+def _ours(client: "SyncPrefectClient") -> "dict[str, DeploymentResponse]":
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+
+    tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+    return {deployment.name: deployment for deployment in client.read_deployments(deployment_filter=tagged)}
+
+
+def _prune(client: "SyncPrefectClient", file: Path) -> None:
+    named = {
+        deployment["name"]: {schedule["slug"] for schedule in deployment.get("schedules", [])}
+        for deployment in yaml.safe_load(file.read_text())["deployments"]
+    }
+    for name, deployment in _ours(client).items():
+        if name not in named:
+            client.delete_deployment(deployment.id)
+            continue
+        for schedule in deployment.schedules:
+            if schedule.slug not in named[name]:
+                client.delete_deployment_schedule(deployment.id, schedule.id)
+
+
+def _pause_again(client: "SyncPrefectClient", before: "dict[str, DeploymentResponse]") -> None:
+    for name, deployment in _ours(client).items():
+        if name not in before:
+            continue
+        if before[name].paused and not deployment.paused:
+            client.set_deployment_paused_state(deployment.id, paused=True)
+        inactive = {schedule.slug for schedule in before[name].schedules if not schedule.active}
+        for schedule in deployment.schedules:
+            if schedule.active and schedule.slug in inactive:
+                client.update_deployment_schedule(deployment.id, schedule.id, active=False)

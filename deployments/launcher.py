@@ -1,0 +1,231 @@
+"""One machine with everything: a Prefect server, the deployments and a worker, started and stopped together.
+
+Nothing is bound to other than the loopback interface, nothing reports to an outside host, and nothing stays running:
+whatever was started is stopped in reverse order, the worker before the server it reports to.
+"""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from deployments import deploy
+from lifecycle.settings import Settings
+
+HOST = "127.0.0.1"
+PORT = 4200
+START_SECONDS = 180
+STOP_SECONDS = 30
+
+
+class StartError(Exception):
+    """It cannot be started, or something ended that should go on; the message says what and where the log is."""
+
+
+def environment(settings: Settings, port: int) -> dict[str, str]:
+    """The environment of every Prefect process of this installation. A variable that the user set wins."""
+    site = f"http://{HOST}:{port}"
+    defaults = {
+        "PREFECT_HOME": str(_prefect_home(settings)),
+        "PREFECT_SERVER_API_HOST": HOST,
+        "PREFECT_UI_URL": site,
+        # Relative, so that the browser asks the host it came from: right behind a proxy or a forwarded port too.
+        "PREFECT_SERVER_UI_API_URL": "/api",
+        # The second UI asks an analytics host on every page, whatever the settings say.
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        # In memory, as by default, a restart of the server would crash every run that holds a concurrency slot.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        # One by one, as by default, events and task runs are recorded five times slower than they come.
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "100",
+        "PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "100",
+        # By default runs are kept for ever: `deliver-outbox` alone makes a hundred thousand a year.
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+    }
+    fixed = {
+        "LIFECYCLE_HOME": str(settings.home.absolute()),  # flow runs have another working directory
+        "PREFECT_API_URL": f"{site}/api",
+        "PREFECT_SERVER_API_PORT": str(port),
+    }
+    return defaults | os.environ | fixed
+
+
+def connect(settings: Settings) -> str | None:
+    """Let Prefect in this process use PREFECT_API_URL, else this home's server; its address, or None without one.
+
+    Without one Prefect starts a server for the time of this process. Prefect reads its settings when it is imported:
+    this comes first.
+    """
+    if "prefect" in sys.modules:
+        raise RuntimeError("prefect is imported already: its settings can no longer be changed")
+    chosen = os.environ.get("PREFECT_API_URL")
+    api = chosen or running_api(settings)
+    os.environ.update(environment(settings, (urlsplit(api).port if api else None) or PORT))
+    if chosen:
+        os.environ["PREFECT_API_URL"] = chosen
+    elif api is None:
+        del os.environ["PREFECT_API_URL"]
+    return api
+
+
+def running_api(settings: Settings) -> str | None:
+    """The API address of the server that runs under this home, if there is one and it answers."""
+    try:
+        api = _record(settings).read_text()
+        served = json.loads(_get(f"{api}/admin/settings"))["home"]
+    except OSError:
+        return None
+    # After a crash the record may outlive its server, and another home's may have taken the port.
+    return api if served == str(_prefect_home(settings)) else None
+
+
+@dataclass(frozen=True)
+class Running:
+    """What was started: `ui` is the address for people, `api` the one for PREFECT_API_URL."""
+
+    ui: str
+    api: str
+    processes: dict[str, subprocess.Popen[bytes]]
+
+    def watch(self) -> None:
+        """Wait until a process ends by itself; then raise StartError."""
+        while True:
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    raise StartError(f"the {name} ended with status {process.returncode}")
+            time.sleep(1)
+
+
+@contextmanager
+def running(settings: Settings, port: int) -> Iterator[Running]:
+    """Server, deployments and a worker: ready when the block begins and gone when it ends, however it ends.
+
+    Raises:
+        StartError: A server of this home runs already, the port is taken, or a process did not start.
+        deploy.DeployError: Prefect refused the deployments.
+    """
+    if "PREFECT_API_URL" in os.environ:
+        raise StartError("PREFECT_API_URL names another server; unset it, or use `lifecycle deploy` and a worker there")
+    if already := running_api(settings):
+        raise StartError(f"it runs already: {already.removesuffix('/api')}")
+    _refuse_taken(port)
+    env = environment(settings, port)
+    ui, api = env["PREFECT_UI_URL"], env["PREFECT_API_URL"]
+    logs = settings.home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        server = stack.enter_context(_process(["server", "start"], env, logs / "server.log"))
+        _until(lambda: _healthy(api), server, logs / "server.log")
+        stack.enter_context(_recorded(settings, api))
+        deploy.apply(env)
+        worker, since = socket.gethostname(), datetime.now(UTC)
+        command = ["worker", "start", "--pool", deploy.POOL, "--name", worker, "--limit", str(_slots())]
+        process = stack.enter_context(_process(command, env, logs / "worker.log"))
+        _until(lambda: deploy.worker_is_ready(api, worker, since), process, logs / "worker.log")
+        yield Running(ui, api, {"server": server, "worker": process})
+
+
+def _prefect_home(settings: Settings) -> Path:
+    return Path(os.environ.get("PREFECT_HOME") or settings.home.absolute() / "prefect")
+
+
+def _record(settings: Settings) -> Path:
+    return settings.home / "server.url"
+
+
+@contextmanager
+def _recorded(settings: Settings, api: str) -> Iterator[None]:
+    _record(settings).write_text(api)
+    try:
+        yield
+    finally:
+        _record(settings).unlink(missing_ok=True)
+
+
+def _slots() -> int:
+    # One more than a long run, so that what is due every five minutes still finds its place.
+    return max(2, os.cpu_count() or 1)
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise StartError(f"port {port} is taken or not allowed; choose another with --port") from error
+
+
+def _get(url: str) -> bytes:
+    request = Request(url)  # noqa: S310 - our own record's address
+    if auth := os.environ.get("PREFECT_API_AUTH_STRING"):
+        request.add_header("Authorization", "Basic " + base64.b64encode(auth.encode()).decode())
+    with urlopen(request, timeout=5) as answer:  # noqa: S310
+        content: bytes = answer.read()
+        return content
+
+
+def _healthy(api: str) -> bool:
+    try:
+        return _get(f"{api}/health") == b"true"
+    except OSError:
+        return False
+
+
+@contextmanager
+def _process(command: list[str], env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    # In a session of its own: Ctrl-C in the terminal reaches us alone, and we stop the processes in the right order.
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [sys.executable, "-m", "prefect", *command],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        # A second Ctrl-C during the wait comes here too: what is left of the session, flow runs included, goes now.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        if process.poll() is not None:
+            raise StartError(f"the {log.stem} ended with status {process.returncode} while starting; see {log}")
+        if time.monotonic() > deadline:
+            raise StartError(f"the {log.stem} is not ready after {START_SECONDS} s; see {log}")
+        time.sleep(0.2)
