@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Annotated, NoReturn
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
@@ -24,7 +25,12 @@ app = App(name="lifecycle", help="The dated obligations of a subscription busine
 
 
 @app.command
-def up(*, port: Annotated[int, Parameter(env_var="PREFECT_SERVER_API_PORT")] = launcher.PORT) -> None:
+def up(
+    *,
+    port: Annotated[
+        int, Parameter(env_var="PREFECT_SERVER_API_PORT", validator=Number(gte=1, lte=65535))
+    ] = launcher.PORT,
+) -> None:
     """Start everything on this machine and serve until Ctrl-C: the Prefect server, the deployments, a worker.
 
     Parameters
@@ -70,7 +76,10 @@ def fail(message: str, status: int = FAILED) -> NoReturn:
 
 def main() -> None:
     """The program ``lifecycle``."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that whoever stops us lets us stop what we started
+    # Whoever stops us lets us stop what we started; and a shell that starts us with & has SIGINT ignored, which the
+    # worker would inherit and then not end by itself.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
     except (launcher.StartError, deploying.DeployError) as error:

@@ -38,8 +38,8 @@ def installation() -> dict[str, str]:
 def apply(environment: Mapping[str, str], file: Path = ROOT / "prefect.yaml") -> None:
     """Make the server's deployments equal to the file's.
 
-    What operators paused stays paused, deployments and schedules. Schedules that the file does not name are removed, and
-    deployments with our tag that it does not name.
+    What operators paused stays paused, deployments and schedules. What the file does not name is removed: schedules of
+    its deployments, and deployments with our tag.
 
     Args:
         environment: Of the ``prefect`` command; its PREFECT_API_URL says which server.

@@ -39,11 +39,10 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
     defaults = {
         "PREFECT_HOME": str(_prefect_home(settings)),
         "PREFECT_SERVER_API_HOST": HOST,
-        "PREFECT_UI_URL": site,
+        "PREFECT_UI_URL": f"{site}/v2",
         # Relative, so that the browser asks the host it came from: right behind a proxy or a forwarded port too.
         "PREFECT_SERVER_UI_API_URL": "/api",
-        # The second UI asks an analytics host on every page, whatever the settings say.
-        "PREFECT_SERVER_UI_V2_ENABLED": "false",
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(_prefect_home(settings) / "ui"),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
@@ -134,6 +133,7 @@ def running(settings: Settings, port: int) -> Iterator[Running]:
     with ExitStack() as stack:
         server = stack.enter_context(_process(["server", "start"], env, logs / "server.log"))
         _until(lambda: _healthy(api), server, logs / "server.log")
+        _keep_pages_at_home(Path(env["PREFECT_SERVER_UI_STATIC_DIRECTORY"]))
         stack.enter_context(_recorded(settings, api))
         deploy.apply(env)
         worker, since = socket.gethostname(), datetime.now(UTC)
@@ -158,6 +158,17 @@ def _recorded(settings: Settings, api: str) -> Iterator[None]:
         yield
     finally:
         _record(settings).unlink(missing_ok=True)
+
+
+def _keep_pages_at_home(pages: Path) -> None:
+    # The newer UI asks an analytics host on every page, whatever the settings say, and both load images that a text names
+    # from anywhere. The server copies its pages here when it starts; the browser obeys what they say.
+    policy = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
+    meta = f'<head><meta http-equiv="Content-Security-Policy" content="{policy}">'
+    for page in pages.glob("*/index.html"):
+        text = page.read_text()
+        if meta not in text:
+            page.write_text(text.replace("<head>", meta, 1))
 
 
 def _slots() -> int:
