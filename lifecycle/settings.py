@@ -5,6 +5,7 @@ together with all others.
 """
 
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -98,3 +99,9 @@ class Settings(BaseSettings):
             if self.mail_url
             else (self.home / "mail").absolute().as_uri().replace("file:", "maildir:", 1)
         )
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read at the first call."""
+    return Settings()

