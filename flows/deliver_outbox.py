@@ -1,13 +1,48 @@
 """Delivery: hands what the outbox holds to the mail server or the mail folder."""
 
+from collections import Counter
+from typing import Annotated
+
 from prefect import flow
+from pydantic import Field
+
+from flows.business_day import now, scheduled_day
+from lifecycle.rules.runs import Summary
+from tasks.delivery import FAILED, IN_DOUBT, UNREACHABLE, deliver, look, take_stock, where_mails_go
+from tasks.runs import recorded
+
+CONNECTIONS = 4
 
 
 @flow(name="deliver-outbox")
-def deliver_outbox(dry_run: bool = False) -> None:
+def deliver_outbox(connections: Annotated[int, Field(ge=1, le=16)] = CONNECTIONS, dry_run: bool = False) -> Summary:
     """Deliver what is due.
 
+    - Each message is sent once; where that cannot be known it is in doubt, and a person decides.
+    - What failed for the moment is tried again with growing waits; what was refused is listed.
+    - Where the mail server cannot be used the run fails, and everything waits.
+
     Args:
-        dry_run: Only say what would be sent.
+        connections: How many connections to the mail server deliver at once.
+        dry_run: Only say what is waiting.
     """
-    raise NotImplementedError
+    with recorded("deliver-outbox", scheduled_day(), dry_run=dry_run) as summary:
+        if dry_run:
+            describe_outbox(summary, look())
+        else:
+            summary.failed.update({FAILED, IN_DOUBT, UNREACHABLE})
+            deliver_now(summary, connections)
+    return summary
+
+
+def deliver_now(summary: Summary, connections: int = CONNECTIONS) -> None:
+    """Deliver what is due by now; the figures go into `summary`."""
+    if take_stock()["queued"]:
+        for done in deliver.map(range(connections), until=now()).result():
+            summary.counts.update(done)
+    describe_outbox(summary, look())
+
+
+def describe_outbox(summary: Summary, waiting: Counter[str]) -> None:
+    summary.counts.update({f"outbox: {state}": number for state, number in waiting.items()})
+    summary.notes.append(f"mails go to {where_mails_go()}")

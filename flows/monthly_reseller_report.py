@@ -1,12 +1,27 @@
 """The monthly reseller report: one mail per reseller with the three lists of its customers' licences."""
 
+from collections import Counter, defaultdict
 from typing import Annotated
 
 from prefect import flow
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.futures import as_completed
 from pydantic import Field
 
+from flows.business_day import now, scheduled_day, today
+from flows.deliver_outbox import deliver_now
+from lifecycle.rules.calendar import first_of_month, month_of, scheduled_moment
+from lifecycle.rules.findings import BadInput, Finding
+from lifecycle.rules.reseller_report import Mail, Standing, Wish, mail_for, portions
+from lifecycle.rules.runs import Summary, Table
+from lifecycle.settings import settings
+from tasks.reseller_report import NOT_RENDERED, Order, make, queue_mails
+from tasks.runs import recorded
 
-@flow(name="monthly-reseller-report")
+PORTION_LINES = 2_000
+
+
+@flow(name="monthly-reseller-report", flow_run_name="monthly-reseller-report {month}")
 def monthly_reseller_report(
     month: Annotated[str, Field(pattern=r"^(\d{4}-(0[1-9]|1[0-2]))?$")] = "",
     resellers: str = "all",
@@ -14,8 +29,13 @@ def monthly_reseller_report(
     skip_empty: bool = False,
     resend: bool = False,
     dry_run: bool = False,
-) -> None:
-    """Report of one month.
+) -> Summary:
+    """One mail per reseller: which of its customers' licences expire, have expired or are disabled on the 1st.
+
+    - Every reseller has one report per month, whatever is run again; what is missing is made up.
+    - A past month is reported as it was known at its scheduled moment, and sent only when asked for.
+    - A month to come is refused, except as a dry run.
+    - Before the stream's go-live date mails are withheld, and never sent later.
 
     Args:
         month: The month to report, as YYYY-MM. Empty: the month for which the run was scheduled.
@@ -25,4 +45,76 @@ def monthly_reseller_report(
         resend: Send reports that were sent before once more, marked as a copy; at most one copy a day.
         dry_run: Only say what would be reported and sent; nothing is recorded.
     """
-    raise NotImplementedError
+    day = month_of(month) if month else first_of_month(scheduled_day())
+    this_month = first_of_month(today())
+    with recorded("monthly-reseller-report", day, dry_run=dry_run) as summary:
+        if day > this_month and not dry_run:
+            raise BadInput([Finding("month", f"{day:%Y-%m} is yet to come", "a month that has begun, or a dry run")])
+        order = Order(
+            day=day,
+            known_at=scheduled_moment(day, settings().zone) if day < this_month else now(),
+            run_id=summary.run_id,
+            resellers=_codes(resellers),
+            today=today(),
+        )
+        live_from = settings().go_live.reseller_report
+        wish = Wish(
+            deliver=deliver or day >= this_month,
+            live=live_from is None or live_from <= day,
+            skip_empty=skip_empty,
+            resend=resend,
+        )
+        made, standings = make(order, dry_run=dry_run)
+        todo = {report.id: mail_for(report, wish) for report in standings}
+        summary.counts["reports made"] = made
+        summary.counts["reports there before"] = len(standings) - made
+        _describe(summary, standings, todo)
+        if dry_run:
+            summary.counts.update(todo.values())
+            return summary
+        summary.failed.add(NOT_RENDERED)
+        summary.counts.update(mail for mail in todo.values() if mail not in _QUEUED)
+        summary.counts.update(_queue(order, [report for report in standings if todo[report.id] in _QUEUED], todo))
+        deliver_now(summary)
+    return summary
+
+
+_QUEUED = {Mail.QUEUE, Mail.COPY, Mail.WITHHOLD}
+
+
+def _queue(order: Order, reports: list[Standing], todo: dict[int, Mail]) -> Counter[str]:
+    """Queue the mails of these reports, portion by portion on the task runner, with a progress bar in the UI."""
+    futures = queue_mails.map(order, [{r.id: todo[r.id] for r in p} for p in portions(reports, PORTION_LINES)])
+    counts: Counter[str] = Counter()
+    progress = create_progress_artifact(0.0, description="mails queued") if len(futures) > 1 else None
+    for done, future in enumerate(as_completed(futures), start=1):
+        counts.update(future.result())
+        if progress:
+            update_progress_artifact(progress, 100 * done / len(futures))
+    return counts
+
+
+def _codes(resellers: str) -> list[str] | None:
+    codes = [code.strip() for code in resellers.split(",")]
+    if codes == ["all"]:
+        return None
+    if not all(codes):
+        raise BadInput([Finding("resellers", "a code is empty", 'codes separated by commas, or "all"')])
+    return codes
+
+
+def _describe(summary: Summary, standings: list[Standing], todo: dict[int, Mail]) -> None:
+    """Lines by list and language, and the resellers that get no mail, by reason."""
+    by_language: dict[str, Counter[str]] = defaultdict(Counter)
+    for report in standings:
+        figures = {"reports": 1, "expiring": report.expiring, "open": report.open, "disabled": report.disabled}
+        by_language[report.locale].update(figures)
+        summary.counts.update({k: v for k, v in figures.items() if k != "reports"})
+    columns = ("reports", "expiring", "open", "disabled")
+    rows: list[tuple[str | int, ...]] = [
+        (locale, *(figures[c] for c in columns)) for locale, figures in sorted(by_language.items())
+    ]
+    summary.tables.append(Table("Licences by list and language", ("language", *columns), rows))
+    for reason in (Mail.NO_ADDRESS, Mail.EMPTY):
+        codes: list[tuple[str | int, ...]] = [(r.reseller,) for r in standings if todo[r.id] is reason]
+        summary.tables.append(Table(f"Resellers {reason}", ("reseller",), codes))

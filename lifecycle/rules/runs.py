@@ -1,0 +1,39 @@
+"""What a run says when it has ended: figures by reason, tables of ids, never personal data."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    title: str
+    header: tuple[str, ...]
+    rows: list[tuple[str | int, ...]]
+
+
+@dataclass(slots=True)
+class Summary:
+    """One run's result, filled while it works.
+
+    `counts` are figures by reason. `failed` are the reasons among them for which the run must end as failed, so that
+    somebody looks.
+    """
+
+    flow: str
+    business_date: date
+    dry_run: bool
+    run_id: UUID
+    counts: Counter[str] = field(default_factory=Counter)
+    failed: set[str] = field(default_factory=set)
+    tables: list[Table] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def failures(self) -> int:
+        return sum(self.counts[reason] for reason in self.failed)
+
+
+class RunFailed(Exception):
+    """Some items of a run failed, the others were done; the summary says which."""

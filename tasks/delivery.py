@@ -1,0 +1,123 @@
+"""Delivery: what the outbox holds, handed to the mail server or the mail folder."""
+
+import hashlib
+import logging
+import random
+from collections import Counter
+from datetime import datetime
+
+from lifecycle.rendering.message import Letter, compose, message_id
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from lifecycle.delivery import Carrier, Deferred, InDoubt, Refused, Unreachable, open_carrier
+from lifecycle.persistence import outbox
+from lifecycle.persistence.database import transaction
+from lifecycle.persistence.outbox import Claimed, Settlement
+from lifecycle.rules.outbox import WAITS, State, wait_after
+from lifecycle.settings import settings
+from tasks.runs import blame
+
+CLAIMED_AT_ONCE = 20
+"""Few enough that another deliverer finds some too."""
+
+FAILED = "failed for good"
+IN_DOUBT = "in doubt"
+UNREACHABLE = "mail server unreachable"
+
+log = logging.getLogger("lifecycle.delivery")
+
+
+@task(cache_policy=NO_CACHE)
+def take_stock() -> Counter[str]:
+    """Free what dead deliverers left behind, and settle by evidence what they may have sent. Returns what there is."""
+    with transaction() as db:
+        outbox.release_abandoned(db)
+    with open_carrier(settings().mail_target) as carrier, transaction() as db:
+        there = {key: carrier.evidence(token(key)) for key in outbox.in_doubt(db, carrier.name)}
+        outbox.resolve(db, [key for key, seen in there.items() if seen is True], State.SENT, [State.IN_DOUBT])
+        outbox.resolve(db, [key for key, seen in there.items() if seen is False], State.QUEUED, [State.IN_DOUBT])
+        return outbox.backlog(db)
+
+
+@task(cache_policy=NO_CACHE)
+def look() -> Counter[str]:
+    """How many messages wait, or need a person, by state."""
+    with transaction() as db:
+        return outbox.backlog(db)
+
+
+@task(cache_policy=NO_CACHE)
+def deliver(_number: int, until: datetime) -> Counter[str]:
+    """Deliver, over one connection, whatever is due by `until` and not claimed by another. Returns counts by outcome.
+
+    One bad message fails alone. Where it is the server that cannot be used, this stops and the messages wait.
+    """
+    counts: Counter[str] = Counter()
+    with open_carrier(settings().mail_target) as carrier, outbox.delivering() as deliverer:
+        for message in deliverer.claims(until, CLAIMED_AT_ONCE):
+            attempt = deliverer.begin(message, carrier.name)
+            if attempt is None:
+                continue
+            how = _hand_over(carrier, message)
+            deliverer.settle(attempt, how)
+            counts[how.outcome] += 1
+            if how.outcome == UNREACHABLE:
+                break
+    return counts
+
+
+def where_mails_go() -> str:
+    """The mail server or folder, without any password."""
+    with open_carrier(settings().mail_target) as carrier:
+        return carrier.name
+
+
+def token(key: str) -> str:
+    """A message's name for carriers: made from its key, so it is the same on every try, and safe in a file name."""
+    return hashlib.sha256(key.encode()).hexdigest()[:40]
+
+
+def _hand_over(carrier: Carrier, message: Claimed) -> Settlement:
+    issuer = settings().issuer
+    try:
+        content = compose(_letter(message))
+    except Exception as error:  # noqa: BLE001 - a message that cannot be written must not hold up the rest
+        log.error("message %s cannot be composed: %s", message.id, blame(error))
+        return Settlement(State.FAILED, FAILED, blame(error))
+    digest = hashlib.sha256(content).hexdigest()
+    try:
+        reply = carrier.send(token(message.key), issuer.mail_from, message.recipient, content)
+    except Refused as error:
+        return Settlement(State.FAILED, FAILED, error.reply, digest)
+    except InDoubt as error:
+        return Settlement(State.IN_DOUBT, IN_DOUBT, error.reply, digest)
+    except Deferred as error:
+        wait = wait_after(message.failures + 1)
+        if wait is None:
+            return Settlement(State.FAILED, FAILED, error.reply, digest)
+        return Settlement(State.QUEUED, "deferred", error.reply, digest, wait * random.uniform(1, 1.3))  # noqa: S311
+    except Unreachable as error:
+        # Not the message's fault: it is never given up for this.
+        wait = wait_after(message.failures + 1) or WAITS[-1]
+        return Settlement(State.QUEUED, UNREACHABLE, error.reply, digest, wait)
+    return Settlement(State.SENT, "sent", reply, digest)
+
+
+def _letter(message: Claimed) -> Letter:
+    issuer = settings().issuer
+    return Letter(
+        key_id=message_id(message.key, issuer.mail_from.rpartition("@")[2]),
+        kind=message.kind,
+        date=message.created_at,
+        sender=issuer.mail_from,
+        sender_name=issuer.name,
+        reply_to=issuer.reply_to,
+        recipient=message.recipient,
+        recipient_name=message.recipient_name,
+        subject=message.body.subject,
+        text=message.body.text,
+        html=message.body.html,
+        attachment_name=message.body.attachment_name,
+        attachment=message.body.attachment,
+    )

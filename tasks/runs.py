@@ -1,0 +1,54 @@
+"""The record and the summary that every run leaves."""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from uuid import UUID, uuid4
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
+
+from lifecycle.persistence import runs
+from lifecycle.persistence.database import transaction
+from lifecycle.rendering import run_summary
+from lifecycle.rules.findings import BadInput
+from lifecycle.rules.runs import RunFailed, Summary
+
+log = logging.getLogger("lifecycle.runs")
+
+
+@contextmanager
+def recorded(flow: str, business_date: date, *, dry_run: bool) -> Iterator[Summary]:
+    """One run, one row: started before anything else, finished with the summary, however the run ends.
+
+    The summary is published as an artifact without a key: with one, Prefect would copy it into its events. Raises
+    RunFailed at the end where items failed. A process that is killed leaves the row as running.
+    """
+    summary = Summary(flow, business_date, dry_run, uuid4())
+    prefect_id = UUID(flow_run.id) if flow_run.id else None
+    with transaction() as db:
+        runs.start(db, summary.run_id, flow, business_date, dry_run, prefect_id)
+    try:
+        yield summary
+    except BaseException as error:
+        summary.notes.append(f"stopped by {type(error).__name__}")
+        _close(summary, "refused" if isinstance(error, BadInput) else "failed")
+        raise
+    _close(summary, "failed" if summary.failures else "completed")
+    if summary.failures:
+        raise RunFailed(f"{summary.failures} failed: {dict(summary.counts)}")
+
+
+def _close(summary: Summary, outcome: str) -> None:
+    with transaction() as db:
+        runs.finish(db, summary.run_id, outcome, summary.counts)
+    create_markdown_artifact(run_summary.markdown(summary, outcome))
+    log.info("%s %s: %s", summary.flow, outcome, dict(summary.counts))
+
+
+def blame(error: BaseException) -> str:
+    """What failed and where, without the message: that may repeat personal data."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {place.name}, line {place.lineno}"
