@@ -1,5 +1,6 @@
 """What happens to a message: its states, and how long to wait before it is tried again."""
 
+import hashlib
 from datetime import timedelta
 from enum import StrEnum
 
@@ -26,3 +27,11 @@ def wait_after(failures: int) -> timedelta | None:
     Whoever applies it adds jitter, so that messages which failed together do not come back together.
     """
     return WAITS[failures - 1] if failures <= len(WAITS) else None
+
+
+def token(key: str) -> str:
+    """Stands for a message's natural key outside the database: file names, the Message-ID.
+
+    32 hexadecimal digits, the same on every try; the key itself can name people.
+    """
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
