@@ -48,6 +48,10 @@ class Report:
     def section(self, section: Section) -> list[Line]:
         return [line for line in self.lines if line.section is section]
 
+    def days_left(self, line: Line) -> int:
+        """Days with access that `line` still has, the report's day included."""
+        return (line.access_ends_on - self.day).days
+
 
 def access_ends_on(expires_on: date) -> date:
     """The first day without access: the first business date later than the expiry + 6 months."""
