@@ -1,0 +1,44 @@
+"""What carries a message out of the house, chosen by a URL."""
+
+from types import TracebackType
+from typing import Protocol, Self
+from urllib.parse import urlsplit
+
+from lifecycle.delivery.maildir import Maildir
+from lifecycle.delivery.smtp import Smtp
+
+
+class Carrier(Protocol):
+    """One way out, for one thread at a time. It opens what it needs with the first message and closes it at the end."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def send(self, token: str, sender: str, recipient: str, content: bytes) -> str:
+        """Hand over `content`, a message with CRLF line ends, and return the receiver's note.
+
+        `token` stands for the message, is the same on every try and safe as a file name. Raises Refused, Deferred,
+        Unreachable or InDoubt.
+        """
+        ...
+
+    def evidence(self, token: str) -> bool | None:
+        """Whether the message arrived; None where nobody can know. Raises Unreachable."""
+        ...
+
+
+def open_carrier(url: str) -> Carrier:
+    """The carrier for ``maildir:///path``, ``smtp://user:password@host:port[?tls=none]`` or ``smtps://…``.
+
+    Raises ValueError, which does not repeat the password, for anything else.
+    """
+    match urlsplit(url).scheme:
+        case "maildir":
+            return Maildir.at(url)
+        case "smtp" | "smtps":
+            return Smtp.at(url)
+        case scheme:
+            raise ValueError(f"{scheme!r} is not a way to send mail; expected maildir, smtp or smtps")
