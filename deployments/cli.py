@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import Annotated, NoReturn
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -16,6 +18,9 @@ from pydantic_settings import SettingsError
 
 from deployments import deploy as deploying
 from deployments import launcher
+from lifecycle.rules.findings import BadInput
+from lifecycle.rules.outbox import State
+from lifecycle.rules.runs import RunFailed
 from lifecycle.settings import Settings
 
 FAILED = 1
@@ -51,6 +56,127 @@ def deploy() -> None:
     deploying.apply(os.environ)
 
 
+@app.command
+def run(
+    flow: str,
+    *parameters: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Run a flow now, in this process: `lifecycle run monthly-reseller-report --month 2019-09 --json`.
+
+    `lifecycle run FLOW --describe` tells what the flow does and which parameters it has.
+
+    Parameters
+    ----------
+    flow
+        A flow's name, as in the Prefect UI.
+    parameters
+        `--name value` for each parameter of the flow.
+    json
+        Print the result as one JSON object on the last line.
+    """
+    launcher.connect(read_settings())
+    from deployments import run as running
+
+    if "--describe" in parameters:
+        print(running.describe(flow))
+    else:
+        running.run(flow, list(parameters), as_json=json)
+
+
+@app.command
+def migrate() -> None:
+    """Bring the database's tables up to date."""
+    from lifecycle.persistence import database
+
+    url = read_settings().database_url
+    if url is None:
+        database.engine(None, read_settings().home)  # the embedded one is always brought up to date
+    else:
+        database.migrate(database.connect(url.get_secret_value()))
+
+
+show = App(name="show", help="What is known about a customer, what was reported to a reseller.")
+app.command(show)
+
+
+@show.command
+def customer(code: str, *, on: date | None = None, json: bool = False) -> None:
+    """A customer with subscriptions, terms, transitions and messages.
+
+    Parameters
+    ----------
+    on
+        As of this day; by default today.
+    json
+        As one JSON object.
+    """
+    read_settings()
+    from deployments import show
+
+    show.customer(code, on, as_json=json)
+
+
+@show.command
+def report(reseller: str, month: str, *, xlsx: Path | None = None) -> None:
+    """The report stored for a reseller and a month (YYYY-MM), as text.
+
+    Parameters
+    ----------
+    xlsx
+        Write its spreadsheet to this file instead.
+    """
+    read_settings()
+    from deployments import show
+
+    show.report(reseller, month, xlsx)
+
+
+@show.command
+def reports(month: str) -> None:
+    """All reports stored for a month (YYYY-MM): figures and the mail's state."""
+    read_settings()
+    from deployments import show
+
+    show.reports(month)
+
+
+outbox = App(name="outbox", help="Messages that wait or need a decision.")
+app.command(outbox)
+
+
+@outbox.default
+def outbox_list(*, state: list[State] | None = None, most: int = 100) -> None:
+    """List messages, by default those that a person must decide on: in doubt and failed.
+
+    Parameters
+    ----------
+    state
+        Only those in this state; may be repeated.
+    most
+        How many at the most.
+    """
+    read_settings()
+    from deployments import show
+
+    show.messages(state or [State.IN_DOUBT, State.FAILED], most)
+
+
+@outbox.command
+def resolve(*keys: str, decision: Annotated[Literal["sent", "again", "cancel"], Parameter(name="--as")]) -> None:
+    """Decide on messages by their keys; one that does not fit, and nothing is changed.
+
+    Parameters
+    ----------
+    decision
+        `sent`: it did arrive. `again`: send it (once more), under the same Message-ID. `cancel`: never send it.
+    """
+    read_settings()
+    from deployments import show
+
+    show.resolve(list(keys), decision)
+
+
 def read_settings() -> Settings:
     """The settings; wrong ones end the program with all of them listed, one per line, and without their values."""
     try:
@@ -82,5 +208,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
-    except (launcher.StartError, deploying.DeployError) as error:
+    except BadInput as error:
+        fail(
+            "\n".join(f"{finding} ({finding.value})" if finding.value else str(finding) for finding in error.findings),
+            WRONG_INPUT,
+        )
+    except (launcher.StartError, deploying.DeployError, RunFailed) as error:
         fail(str(error))

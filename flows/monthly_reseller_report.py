@@ -1,7 +1,8 @@
 """The monthly reseller report: one mail per reseller with the three lists of its customers' licences."""
 
 from collections import Counter, defaultdict
-from typing import Annotated
+from typing import Annotated, cast
+from uuid import UUID
 
 from prefect import flow
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -86,7 +87,7 @@ def _queue(order: Order, reports: list[Standing], todo: dict[int, Mail]) -> Coun
     """Queue the mails of these reports, portion by portion on the task runner, with a progress bar in the UI."""
     futures = queue_mails.map(order, [{r.id: todo[r.id] for r in p} for p in portions(reports, PORTION_LINES)])
     counts: Counter[str] = Counter()
-    progress = create_progress_artifact(0.0, description="mails queued") if len(futures) > 1 else None
+    progress = cast(UUID, create_progress_artifact(0.0, description="mails queued")) if len(futures) > 1 else None
     for done, future in enumerate(as_completed(futures), start=1):
         counts.update(future.result())
         if progress:

@@ -6,15 +6,17 @@ import random
 from collections import Counter
 from datetime import datetime
 
-from lifecycle.rendering.message import Letter, compose, message_id
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lifecycle.delivery import Carrier, Deferred, InDoubt, Refused, Unreachable, open_carrier
+from lifecycle.delivery.carriers import Carrier, open_carrier
+from lifecycle.delivery.outcomes import Deferred, InDoubt, Refused, Unreachable
 from lifecycle.persistence import outbox
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.outbox import Claimed, Settlement
-from lifecycle.rules.outbox import WAITS, State, wait_after
+from lifecycle.rendering.message import Attachment, Letter, Mailbox, compose, message_id
+from lifecycle.rendering.templates import Content
+from lifecycle.rules.outbox import WAITS, State, token, wait_after
 from lifecycle.settings import settings
 from tasks.runs import blame
 
@@ -73,11 +75,6 @@ def where_mails_go() -> str:
         return carrier.name
 
 
-def token(key: str) -> str:
-    """A message's name for carriers: made from its key, so it is the same on every try, and safe in a file name."""
-    return hashlib.sha256(key.encode()).hexdigest()[:40]
-
-
 def _hand_over(carrier: Carrier, message: Claimed) -> Settlement:
     issuer = settings().issuer
     try:
@@ -89,35 +86,30 @@ def _hand_over(carrier: Carrier, message: Claimed) -> Settlement:
     try:
         reply = carrier.send(token(message.key), issuer.mail_from, message.recipient, content)
     except Refused as error:
-        return Settlement(State.FAILED, FAILED, error.reply, digest)
+        return Settlement(State.FAILED, FAILED, error.reply or str(error), digest)
     except InDoubt as error:
-        return Settlement(State.IN_DOUBT, IN_DOUBT, error.reply, digest)
+        return Settlement(State.IN_DOUBT, IN_DOUBT, str(error), digest)
     except Deferred as error:
         wait = wait_after(message.failures + 1)
         if wait is None:
-            return Settlement(State.FAILED, FAILED, error.reply, digest)
-        return Settlement(State.QUEUED, "deferred", error.reply, digest, wait * random.uniform(1, 1.3))  # noqa: S311
+            return Settlement(State.FAILED, FAILED, error.reply or str(error), digest)
+        return Settlement(State.QUEUED, "deferred", error.reply or str(error), digest, wait * random.uniform(1, 1.3))  # noqa: S311
     except Unreachable as error:
         # Not the message's fault: it is never given up for this.
         wait = wait_after(message.failures + 1) or WAITS[-1]
-        return Settlement(State.QUEUED, UNREACHABLE, error.reply, digest, wait)
+        return Settlement(State.QUEUED, UNREACHABLE, f"{error} {error.reply}".strip(), digest, wait)
     return Settlement(State.SENT, "sent", reply, digest)
 
 
 def _letter(message: Claimed) -> Letter:
-    issuer = settings().issuer
+    issuer, body = settings().issuer, message.body
     return Letter(
-        key_id=message_id(message.key, issuer.mail_from.rpartition("@")[2]),
+        message_id=message_id(message.key, issuer.mail_from.rpartition("@")[2]),
         kind=message.kind,
-        date=message.created_at,
-        sender=issuer.mail_from,
-        sender_name=issuer.name,
-        reply_to=issuer.reply_to,
-        recipient=message.recipient,
-        recipient_name=message.recipient_name,
-        subject=message.body.subject,
-        text=message.body.text,
-        html=message.body.html,
-        attachment_name=message.body.attachment_name,
-        attachment=message.body.attachment,
+        sent_at=message.created_at,
+        sender=Mailbox(issuer.mail_from, issuer.name),
+        recipient=Mailbox(message.recipient, message.recipient_name),
+        content=Content(body.subject, body.text, body.html),
+        reply_to=Mailbox(issuer.reply_to) if issuer.reply_to else None,
+        attachment=Attachment(*body.attachment) if body.attachment else None,
     )

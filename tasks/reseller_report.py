@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from lifecycle.rendering.templates import Issuer
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -15,6 +14,7 @@ from lifecycle.persistence.database import transaction
 from lifecycle.persistence.outbox import Body, Message
 from lifecycle.persistence.reseller_report import Stored
 from lifecycle.rendering import reseller_report as rendering
+from lifecycle.rendering.templates import Issuer
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.reseller_report import Mail, Standing
 from lifecycle.settings import settings
@@ -99,6 +99,5 @@ def _message(order: Order, stored: Stored, mail: Mail) -> Message:
 def _body(stored: Stored, *, copy: bool) -> Body:
     report, issuer = stored.report, settings().issuer
     content = rendering.content(report, Issuer(issuer.name, issuer.address, issuer.vat_number), copy=copy)
-    return Body(
-        content.subject, content.text, content.html, rendering.attachment_name(report), rendering.workbook(report)
-    )
+    attachment = rendering.attachment_name(report), rendering.XLSX, rendering.workbook(report)
+    return Body(content.subject, content.text, content.html, attachment)

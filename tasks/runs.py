@@ -38,7 +38,7 @@ def recorded(flow: str, business_date: date, *, dry_run: bool) -> Iterator[Summa
         raise
     _close(summary, "failed" if summary.failures else "completed")
     if summary.failures:
-        raise RunFailed(f"{summary.failures} failed: {dict(summary.counts)}")
+        raise RunFailed(summary)
 
 
 def _close(summary: Summary, outcome: str) -> None:

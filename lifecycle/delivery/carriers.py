@@ -11,6 +11,11 @@ from lifecycle.delivery.smtp import Smtp
 class Carrier(Protocol):
     """One way out, for one thread at a time. It opens what it needs with the first message and closes it at the end."""
 
+    @property
+    def name(self) -> str:
+        """Which server or folder, without any password: the same name, the same place to look for evidence."""
+        ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(

@@ -29,6 +29,10 @@ class Maildir:
             raise ValueError("expected maildir:///path")
         return cls(Path(unquote(parts.path)))
 
+    @property
+    def name(self) -> str:
+        return f"maildir:{self._folder}"
+
     def __enter__(self) -> Self:
         return self
 

@@ -56,6 +56,10 @@ class Smtp:
             raise ValueError(_EXPECTED)
         return cls(parts.hostname, _port(parts), _security(parts), _login(parts), trust or ssl.create_default_context())
 
+    @property
+    def name(self) -> str:
+        return f"smtp:{self._host}:{self._port}"
+
     def __enter__(self) -> Self:
         return self
 

@@ -32,8 +32,8 @@ class Body:
     subject: str
     text: str
     html: str
-    attachment_name: str | None = None
-    attachment: bytes | None = None
+    attachment: tuple[str, str, bytes] | None = None
+    """File name, media type, content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,27 @@ def queue(db: Connection, outgoing: Sequence[Message]) -> list[str]:
     ]
     statement = upsert(messages).on_conflict_do_nothing(index_elements=["key"]).returning(messages.c.id, messages.c.key)
     added: dict[str, int] = {key: id_ for id_, key in db.execute(statement, rows)}
-    bodies = [{"message_id": added[m.key], **asdict(m.body)} for m in outgoing if m.key in added and m.body is not None]
+    bodies = [_body_row(added[m.key], m.body) for m in outgoing if m.key in added and m.body is not None]
     if bodies:
         db.execute(insert(message_bodies), bodies)
     return list(added)
+
+
+def _body_row(message_id: int, body: Body) -> dict[str, Any]:
+    name, media_type, content = body.attachment or (None, None, None)
+    return {
+        "message_id": message_id,
+        "subject": body.subject,
+        "text": body.text,
+        "html": body.html,
+        "attachment_name": name,
+        "attachment_type": media_type,
+        "attachment": content,
+    }
+
+
+def _attachment(row: Row[Any]) -> tuple[str, str, bytes] | None:
+    return (row.attachment_name, row.attachment_type, row.attachment) if row.attachment_name else None
 
 
 _ABANDONED = f"""
@@ -130,7 +147,8 @@ WITH chosen AS MATERIALIZED (
     FROM chosen WHERE messages.id = chosen.id
     RETURNING messages.*
 )
-SELECT id, key, kind, recipient, recipient_name, created_at, failures, subject, text, html, attachment_name, attachment
+SELECT id, key, kind, recipient, recipient_name, created_at, failures,
+    subject, text, html, attachment_name, attachment_type, attachment
 FROM claimed JOIN message_bodies ON message_id = id
 ORDER BY due_at, id
 """)
@@ -193,7 +211,7 @@ class Deliverer:
                     row.recipient_name,
                     row.created_at,
                     row.failures,
-                    Body(row.subject, row.text, row.html, row.attachment_name, row.attachment),
+                    Body(row.subject, row.text, row.html, _attachment(row)),
                 )
                 for row in self._db.execute(_CLAIM, claim)
             ]
@@ -266,13 +284,14 @@ def resolve(db: Connection, keys: Sequence[str], state: State, from_states: Sequ
 
 
 def listed(db: Connection, states: Sequence[State], most: int) -> list[Row[Any]]:
-    """Messages in these states, oldest first, with the last attempt's outcome and reply."""
+    """Messages in these states, oldest first, with the number of tries and the last reply."""
     return list(
         db.execute(
             text("""
-            SELECT key, kind, state, recipient, created_at, due_at, failures, attempt.outcome, attempt.reply
+            SELECT key, kind, state, due_at, attempt.tries, attempt.reply
             FROM messages LEFT JOIN LATERAL (
-                SELECT outcome, reply FROM message_attempts WHERE message_id = messages.id ORDER BY id DESC LIMIT 1
+                SELECT count(*) AS tries, (array_agg(reply ORDER BY id DESC))[1] AS reply
+                FROM message_attempts WHERE message_id = messages.id
             ) AS attempt ON true
             WHERE state = ANY(:states) ORDER BY created_at, messages.id LIMIT :most"""),
             {"states": list(states), "most": most},

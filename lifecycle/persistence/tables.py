@@ -282,6 +282,7 @@ message_bodies = Table(
     personal("text", Text, nullable=False),
     personal("html", Text, nullable=False),
     neutral("attachment_name", Text, nullable=True),
+    neutral("attachment_type", Text, nullable=True),
     personal("attachment", LargeBinary),
     comment="only until the message is sent",
 )

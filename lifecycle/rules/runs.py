@@ -36,4 +36,8 @@ class Summary:
 
 
 class RunFailed(Exception):
-    """Some items of a run failed, the others were done; the summary says which."""
+    """Some items of a run failed, the others were done; the summary says how many and why."""
+
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
+        super().__init__(f"{summary.failures} failed: {dict(summary.counts)}")

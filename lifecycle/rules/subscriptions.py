@@ -1,5 +1,6 @@
 """Subscriptions: the choices a record of one has, and its status."""
 
+from datetime import date
 from enum import StrEnum
 
 
@@ -21,3 +22,20 @@ class ChargeMethod(StrEnum):
     TRANSFER = "transfer"
     SEPA = "sepa"
     CARD = "card"
+
+
+class Status(StrEnum):
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    DISABLED = "disabled"
+    SUSPENDED = "suspended"
+    DELETED = "deleted"
+    WITHDRAWN = "withdrawn"
+    ENDED = "ended"
+
+
+def status_on(day: date, expires_on: date, last_transition: Status | None) -> Status:
+    """The status on `day`: that of the last transition up to then; without one, active until the expiry's end."""
+    if last_transition is not None:
+        return last_transition
+    return Status.ACTIVE if day <= expires_on else Status.EXPIRED

@@ -257,6 +257,7 @@ def upgrade() -> None:
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("html", sa.Text(), nullable=False),
         sa.Column("attachment_name", sa.Text(), nullable=True),
+        sa.Column("attachment_type", sa.Text(), nullable=True),
         sa.Column("attachment", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name=op.f("message_bodies_message_id_fkey")),
         sa.PrimaryKeyConstraint("message_id", name=op.f("message_bodies_pkey")),

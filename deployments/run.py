@@ -1,0 +1,102 @@
+"""``lifecycle run``: a flow, now, in this process."""
+
+import json
+from collections import deque
+from importlib import import_module
+from inspect import Parameter, getdoc, signature
+from pathlib import Path
+from typing import Any, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+
+from lifecycle.rules.findings import BadInput, Finding
+from lifecycle.rules.runs import RunFailed, Summary
+
+FLOWS = Path(__file__).parent.parent / "flows"
+
+
+def run(name: str, tokens: list[str], *, as_json: bool) -> None:
+    """Run the flow of that deployment name and print its result, also that of a run in which items failed.
+
+    Raises BadInput for wrong names and values, and what the flow raises.
+    """
+    flow = _flow(name)
+    parameters = _parameters(flow.fn, tokens)
+    try:
+        _print(flow(**parameters), "completed", as_json=as_json)
+    except RunFailed as failure:
+        _print(failure.summary, "failed", as_json=as_json)
+        raise
+
+
+def names() -> list[str]:
+    """The names of the flows that can be run."""
+    return sorted(path.stem.replace("_", "-") for path in FLOWS.glob("*.py") if "@flow(" in path.read_text())
+
+
+def describe(name: str) -> str:
+    """What a flow does, and its parameters."""
+    return getdoc(_flow(name).fn) or name
+
+
+def _flow(name: str) -> Any:
+    if name not in names():
+        raise BadInput([Finding("FLOW", f"{name!r} is no flow", f"one of {', '.join(names())}")])
+    stem = name.replace("-", "_")
+    return getattr(import_module(f"flows.{stem}"), stem)
+
+
+def _parameters(function: Any, tokens: list[str]) -> dict[str, Any]:
+    """Values from ``--name value``, ``--name=value`` or, for a switch, ``--name`` alone; all that is wrong at once."""
+    known = signature(function, eval_str=True).parameters
+    given = _pairs(deque(tokens))
+    findings = [
+        Finding(f"--{name}", "no such parameter", " ".join(f"--{n}" for n in known))
+        for name in given
+        if name not in known
+    ]
+    findings += [
+        Finding(f"--{name}", "is missing", "a value")
+        for name, parameter in known.items()
+        if parameter.default is Parameter.empty and name not in given
+    ]
+    values: dict[str, Any] = {}
+    for name in given.keys() & known.keys():
+        annotation = known[name].annotation
+        value = given[name].split(",") if get_origin(annotation) is list else given[name]
+        try:
+            values[name] = TypeAdapter(annotation).validate_python(value)
+        except ValidationError as error:
+            findings += [Finding(f"--{name}", f"{given[name]!r}", e["msg"]) for e in error.errors()]
+    if findings:
+        raise BadInput(findings)
+    return values
+
+
+def _pairs(tokens: deque[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    while tokens:
+        name, equals, value = tokens.popleft().removeprefix("--").partition("=")
+        if not equals:
+            value = tokens.popleft() if tokens and not tokens[0].startswith("--") else "true"
+        pairs[name.replace("-", "_")] = value
+    return pairs
+
+
+def _print(summary: Summary, outcome: str, *, as_json: bool) -> None:
+    if as_json:
+        result = {
+            "flow": summary.flow,
+            "business_date": str(summary.business_date),
+            "outcome": outcome,
+            "counts": dict(summary.counts),
+            "run_id": str(summary.run_id),
+            "dry_run": summary.dry_run,
+        }
+        print(json.dumps(result, ensure_ascii=False))
+        return
+    print(f"{summary.flow} {summary.business_date}: {outcome}{' (dry run)' if summary.dry_run else ''}")
+    for reason, number in sorted(summary.counts.items()):
+        print(f"{number:>10}  {reason}")
+    for note in summary.notes:
+        print(note)

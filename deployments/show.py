@@ -1,0 +1,98 @@
+"""``lifecycle show`` and ``lifecycle outbox``: what is known, for a person or a script; ``outbox resolve`` decides."""
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from lifecycle.persistence import customers, outbox, reseller_report
+from lifecycle.persistence.database import transaction
+from lifecycle.rendering import reseller_report as rendering
+from lifecycle.rendering.templates import Issuer
+from lifecycle.rules.calendar import month_of
+from lifecycle.rules.findings import BadInput, Finding
+from lifecycle.rules.outbox import State
+from lifecycle.settings import settings
+
+Decision = Literal["sent", "again", "cancel"]
+
+_DECIDED: dict[Decision, tuple[State, list[State]]] = {
+    "sent": (State.SENT, [State.IN_DOUBT]),
+    "again": (State.QUEUED, [State.IN_DOUBT, State.FAILED]),
+    "cancel": (State.CANCELLED, [State.IN_DOUBT, State.FAILED, State.QUEUED]),
+}
+
+
+def customer(code: str, day: date | None, *, as_json: bool) -> None:
+    with transaction() as db:
+        found = customers.show(db, code, day or datetime.now(UTC).astimezone(settings().zone).date())
+    if found is None:
+        raise BadInput([Finding("CODE", f"{code!r} is no customer's code", "a customer's code")])
+    if as_json:
+        print(json.dumps(found, default=_plain, ensure_ascii=False))
+        return
+    print(f"{found['code']}  {found['name']}  reseller: {found['reseller'] or 'none'}")
+    for held in found["subscriptions"]:
+        print(
+            f"{held['code']}  {held['product']} ({held['policy']})  {held['status']}  expires on {held['expires_on']}"
+        )
+        for term in held["terms"]:
+            print(f"    {term['starts_on']} .. {term['expires_on']}  recorded {_plain(term['recorded_at'])}")
+        for step in held["transitions"]:
+            print(f"    {step['business_date']}  {step['to']} by {step['rule']}")
+    for message in found["messages"]:
+        print(f"{message['kind']}  {message['key']}  {message['state']}  {_plain(message['sent_at'])}")
+
+
+def report(reseller: str, month: str, xlsx: Path | None) -> None:
+    day = _month(month)
+    with transaction() as db:
+        standings = reseller_report.standings(db, day, [reseller], settings().locale)
+        stored = reseller_report.read(db, [standing.id for standing in standings], settings().locale)
+    if not stored:
+        raise BadInput([Finding("RESELLER MONTH", f"no report of {reseller!r} for {month} is stored", "one that is")])
+    issuer = settings().issuer
+    made = stored[0].report
+    if xlsx is None:
+        print(rendering.content(made, Issuer(issuer.name, issuer.address, issuer.vat_number)).text)
+    else:
+        xlsx.write_bytes(rendering.workbook(made))
+
+
+def reports(month: str) -> None:
+    """A line for each stored report of the month."""
+    with transaction() as db:
+        standings = reseller_report.standings(db, _month(month), None, settings().locale)
+    print(f"{'reseller':20} {'expiring':>8} {'open':>8} {'disabled':>8}  mail")
+    for standing in standings:
+        figures = f"{standing.expiring:8} {standing.open:8} {standing.disabled:8}"
+        print(f"{standing.reseller:20} {figures}  {standing.message or 'none'}")
+
+
+def messages(states: list[State], most: int) -> None:
+    with transaction() as db:
+        for row in outbox.listed(db, states, most):
+            print(f"{row.state:9}  {row.kind}  {row.key}  tries: {row.tries}  {row.reply or ''}")
+
+
+def resolve(keys: list[str], decision: Decision) -> None:
+    """Carry out an operator's decision; keys that it does not fit are refused together and nothing is changed."""
+    state, from_states = _DECIDED[decision]
+    with transaction() as db:
+        resolved = outbox.resolve(db, keys, state, from_states)
+        if wrong := sorted(set(keys) - set(resolved)):
+            fitting = " or ".join(from_states)
+            raise BadInput([Finding(key, f"cannot be decided as {decision}", f"a message {fitting}") for key in wrong])
+
+
+def _month(text: str) -> date:
+    try:
+        return month_of(text)
+    except ValueError:
+        raise BadInput([Finding("MONTH", f"{text!r} is not a month", "YYYY-MM")]) from None
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(settings().zone).isoformat(timespec="seconds")
+    return "" if value is None else str(value)
