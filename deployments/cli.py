@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
+from platformdirs import user_data_path
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
@@ -82,6 +83,66 @@ def run(
         print(running.describe(flow))
     else:
         running.run(flow, list(parameters), as_json=json)
+
+
+@app.command(name="import")
+def import_(path: Path, *, dry_run: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Import a CSV file, or a folder of them: all or nothing.
+
+    Parameters
+    ----------
+    dry_run
+        Check everything, record nothing.
+    """
+    launcher.connect(read_settings())
+    from tasks.import_records import import_files
+
+    for what, number in sorted(import_files.fn(path, datetime.now(UTC), dry_run=dry_run).items()):
+        print(f"{number:>10}  {what}")
+
+
+@app.command
+def demo(
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=1, lte=65535))] = launcher.PORT,
+    once: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Start everything with a sample business, run the main jobs, say where to look, and serve until Ctrl-C.
+
+    It lives in a home of its own, unless LIFECYCLE_HOME names one.
+
+    Parameters
+    ----------
+    port
+        Where the Prefect server listens, on this machine only.
+    once
+        End after the jobs, with status 0 only if every run completed.
+    """
+    os.environ.setdefault("LIFECYCLE_HOME", str(user_data_path("lifecycle-demo")))
+    configured = read_settings()
+    with suppress(KeyboardInterrupt), launcher.running(configured, port) as running:
+        launcher.connect(configured)
+        from deployments.demo import play
+
+        completed = play(running)
+        if not once:
+            print("Stop with Ctrl-C.", flush=True)
+            running.watch()
+    if not completed:
+        fail("a run did not complete")
+
+
+@app.command
+def check() -> None:
+    """Say of the settings, the database, the mails and Prefect whether they are usable: a line each."""
+    configured = read_settings()
+    from deployments.check import findings
+
+    lines = list(findings(configured))
+    for what, fact, usable in lines:
+        print(f"{what:10} {'ok  ' if usable else 'FAIL'}  {fact}")
+    if not all(usable for _, _, usable in lines):
+        raise SystemExit(FAILED)
 
 
 @app.command

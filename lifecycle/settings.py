@@ -105,3 +105,16 @@ class Settings(BaseSettings):
 def settings() -> Settings:
     """The settings of this process, read at the first call."""
     return Settings()
+
+
+def known_variables() -> set[str]:
+    """The names of all environment variables that are settings."""
+    names: set[str] = set()
+    for name, field in Settings.model_fields.items():
+        variable = f"LIFECYCLE_{name}".upper()
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            names |= {f"{variable}__{part}".upper() for part in group.model_fields}
+        else:
+            names.add(variable)
+    return names

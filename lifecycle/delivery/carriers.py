@@ -22,6 +22,10 @@ class Carrier(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    def reach(self) -> None:
+        """Do what a first message would need, without one. Raises Unreachable."""
+        ...
+
     def send(self, token: str, sender: str, recipient: str, content: bytes) -> str:
         """Hand over `content`, a message with CRLF line ends, and return the receiver's note.
 

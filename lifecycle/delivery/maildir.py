@@ -41,13 +41,20 @@ class Maildir:
     ) -> None:
         pass
 
+    def reach(self) -> None:
+        try:
+            self._make()
+            with NamedTemporaryFile(dir=self._folder / "tmp"):
+                pass
+        except OSError as error:
+            raise Unreachable(f"cannot write to the mail folder: {error.strerror}") from None
+
     def send(self, token: str, sender: str, recipient: str, content: bytes) -> str:
         """Write the message unless it is there: the envelope on top and LF line ends, as files in a Maildir have."""
         try:
             if self._holds(token):
                 return "already in the folder"
-            for folder in ("tmp", "new", "cur"):
-                (self._folder / folder).mkdir(parents=True, exist_ok=True)
+            self._make()
             envelope = f"Return-Path: <{ascii_form(sender)}>\nDelivered-To: {ascii_form(recipient)}\n"
             self._write(token, envelope.encode("ascii") + content.replace(b"\r\n", b"\n"))
         except OSError as error:
@@ -60,6 +67,10 @@ class Maildir:
             return self._holds(token)
         except OSError as error:
             raise Unreachable(f"cannot read the mail folder: {error.strerror}") from None
+
+    def _make(self) -> None:
+        for folder in ("tmp", "new", "cur"):
+            (self._folder / folder).mkdir(parents=True, exist_ok=True)
 
     def _holds(self, token: str) -> bool:
         """Readers move files from ``new`` to ``cur`` and add flags to the name: asked in that order, none is missed."""

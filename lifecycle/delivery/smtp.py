@@ -71,6 +71,9 @@ class Smtp:
                 self._connection.quit()
         self._close()
 
+    def reach(self) -> None:
+        self._connection = self._connection or self._connect()
+
     def send(self, token: str, sender: str, recipient: str, content: bytes) -> str:  # noqa: ARG002 - the server keeps none
         """Hand over one message and return the server's reply to it."""
         connection = self._begin(ascii_form(sender))

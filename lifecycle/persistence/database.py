@@ -51,7 +51,7 @@ def engine(url: str | None, home: Path) -> Engine:
         return embedded
     reached = connect(url)
     with reached.connect() as db:
-        found = _revision(db)
+        found = revision(db)
     if found != _head():
         raise DatabaseOutdated(f"database is at {found or 'no revision'}, the program needs {_head()}")
     return reached
@@ -76,7 +76,7 @@ def embedded_url(home: Path) -> str:
 def migrate(target: Engine) -> str:
     """Bring the tables up to date, one process at a time. Returns the revision they are at afterwards."""
     with target.begin() as db:
-        if _revision(db) != _head():
+        if revision(db) != _head():
             db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             command.upgrade(alembic_config(db), "head")
     return _head()
@@ -105,5 +105,10 @@ def _head() -> str:
     return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
 
 
-def _revision(db: Connection) -> str | None:
+def revision(db: Connection) -> str | None:
+    """The migration that the tables are at; None: there are no tables."""
     return MigrationContext.configure(db).get_current_revision()
+
+
+def server_version(db: Connection) -> str:
+    return str(db.execute(text("SHOW server_version")).scalar_one())

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from lifecycle.persistence.tables import runs
 
@@ -23,3 +23,9 @@ def finish(db: Connection, run_id: UUID, outcome: str, counts: Mapping[str, int]
         .where(runs.c.id == run_id)
         .values(outcome=outcome, counts=dict(counts), finished_at=func.clock_timestamp())
     )
+
+
+def counts(db: Connection, prefect_id: UUID) -> dict[str, int]:
+    """What the run that Prefect knows under this id counted; empty if it left no record."""
+    found = db.execute(select(runs.c.counts).where(runs.c.prefect_flow_run_id == prefect_id)).scalar()
+    return found or {}

@@ -1,0 +1,46 @@
+"""``lifecycle check``: what an operator looks at first when something does not run."""
+
+import os
+from collections.abc import Iterator
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from deployments import launcher
+from lifecycle.delivery.carriers import open_carrier
+from lifecycle.delivery.outcomes import DeliveryError
+from lifecycle.persistence import database
+from lifecycle.settings import Settings, known_variables
+
+
+def findings(settings: Settings) -> Iterator[tuple[str, str, bool]]:
+    """What was looked at, what was found, and whether that is usable."""
+    yield _settings()
+    yield from _database()
+    yield _mail(settings)
+    api = os.environ.get("PREFECT_API_URL") or launcher.running_api(settings)
+    yield "prefect", api or "no server runs; `lifecycle run` starts one for itself", True
+
+
+def _settings() -> tuple[str, str, bool]:
+    unknown = sorted(n for n in os.environ if n.startswith("LIFECYCLE_") and n.upper() not in known_variables())
+    return "settings", f"unknown: {', '.join(unknown)}" if unknown else "all known", not unknown
+
+
+def _database() -> Iterator[tuple[str, str, bool]]:
+    try:
+        with database.transaction() as db:
+            yield "database", f"PostgreSQL {database.server_version(db)}", True
+            yield "migrations", f"at {database.revision(db)}", True
+    except database.DatabaseOutdated as error:
+        yield "migrations", f"{error}: run `lifecycle migrate`", False
+    except SQLAlchemyError as error:
+        yield "database", f"cannot be used: {type(error).__name__}", False
+
+
+def _mail(settings: Settings) -> tuple[str, str, bool]:
+    with open_carrier(settings.mail_target) as carrier:
+        try:
+            carrier.reach()
+        except DeliveryError as error:
+            return "mail", f"{carrier.name}: {error}", False
+        return "mail", carrier.name, True
