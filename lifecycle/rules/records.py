@@ -203,7 +203,7 @@ def files(zone: ZoneInfo, now: datetime) -> dict[str, File]:
 
 
 def read(file: File, lines: Iterable[str]) -> Iterator[Block]:
-    """Read a file, given as its physical lines with their ends, block by block.
+    """Read a file, given as its physical lines with their ends, block by block. The first block is the header's.
 
     Bytes that were not UTF-8 are expected as lone surrogates (``errors="surrogateescape"``).
     """
@@ -212,8 +212,9 @@ def read(file: File, lines: Iterable[str]) -> Iterator[Block]:
     _, names = next(records, (0, []))
     header = [name.strip() for name in names]
     if not broken:
-        yield Block(findings=_header_findings(file, header), whole=_is_complete(file, header))
         columns = [(header.index(column.name), column) for column in file.columns if column.name in header]
+        given: dict[str, Values] = {column.name: () for _, column in columns}
+        yield Block(values=given, findings=_header_findings(file, header), whole=_is_complete(file, header))
         while columns and (rows := list(islice(records, BLOCK_ROWS))):
             yield _block(file, columns, len(header), rows)
     if broken:

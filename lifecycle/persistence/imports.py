@@ -1,0 +1,466 @@
+"""Import: rows go into temporary tables by COPY; all that follows is done by statements over whole tables.
+
+In one transaction: `stage`, `copy` each file, `check`, and `record` if nothing was found. What is equal is not written
+at all, and facts are only ever added: an import can be repeated, and what was known at a moment stays as it was.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from psycopg import sql
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Date,
+    Integer,
+    MetaData,
+    Select,
+    Subquery,
+    Table,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+
+from lifecycle.persistence.tables import (
+    Instant,
+    Money,
+    associations,
+    customers,
+    products,
+    resellers,
+    subscriptions,
+    terms,
+)
+from lifecycle.rules import records
+from lifecycle.rules.calendar import SINCE_EVER
+from lifecycle.rules.records import Block, File, Finding, Findings, shown
+
+# Two imports act one after the other.
+_LOCK = 0x11FEC7C1F
+
+Counts = Counter[str]
+_Columns = ReadOnlyColumnCollection[str, Any]
+Staging = Mapping[str, Table]
+"""The temporary tables by the name of their file; there is one for every file, given or not."""
+
+_TYPES: dict[str, Any] = {
+    "created_on": Date,
+    "starts_on": Date,
+    "expires_on": Date,
+    "from_on": Date,
+    "until_on": Date,
+    "recorded_at": Instant,
+    "period_months": Integer,
+    "quantity": Integer,
+    "price": Money,
+    "unit_price": Money,
+    "vat_rate": products.c.vat_rate.type,
+    "auto_renew": Boolean,
+}
+_MASTER = {table.name: table for table in (resellers, customers, products, subscriptions)}
+_REFERENCES = (
+    ("customers", "reseller", resellers),
+    ("associations", "reseller", resellers),
+    ("associations", "customer", customers),
+    ("subscriptions", "customer", customers),
+    ("subscriptions", "product", products),
+    ("terms", "subscription", subscriptions),
+)
+_PERIODS = (
+    ("associations", "from_on", "until_on"),
+    ("subscriptions", "starts_on", "expires_on"),
+    ("terms", "starts_on", "expires_on"),
+)
+# Findings are few or far too many: they are fetched as they are kept.
+_STREAMED = {"yield_per": 1_000}
+# Fewer new rows do not change a plan.
+_ANALYZE_FROM = 1_000
+
+
+def stage(db: Connection, files: Iterable[File]) -> Staging:
+    """Wait for other imports to end, then make empty temporary tables, which vanish with the transaction."""
+    db.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    db.execute(text("SET LOCAL work_mem = '64MB'"))
+    return {
+        file.name: _temporary(db, file.name, Column("line", Integer), *map(_staged_column, file.columns))
+        for file in files
+    }
+
+
+def _staged_column(column: records.Column) -> Column[Any]:
+    return Column(column.name, _TYPES.get(column.name, Text), server_default=column.empty)
+
+
+def _temporary(db: Connection, name: str, *columns: Column[Any]) -> Table:
+    table = Table(f"import_{name}", MetaData(), *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DROP")
+    table.create(db)
+    return table
+
+
+def copy(db: Connection, staged: Table, blocks: Iterator[Block]) -> set[str]:
+    """Stage a file's blocks, of which the first is its header's. Returns the columns that the file gives."""
+    given = list(next(blocks).values)
+    if given:
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+            sql.Identifier(staged.name), sql.SQL(", ").join(map(sql.Identifier, ["line", *given]))
+        )
+        driver: Any = db.connection.driver_connection
+        with driver.cursor() as cursor, cursor.copy(statement) as out:
+            for block in blocks:
+                buffer = io.StringIO()
+                csv.writer(buffer).writerows(zip(block.lines, *block.values.values(), strict=True))
+                out.write(buffer.getvalue())
+        _analyze(db, staged)
+    return set(given)
+
+
+def _analyze(db: Connection, table: Table) -> None:
+    db.execute(text(f"ANALYZE {table.name}"))
+
+
+def check(db: Connection, staging: Staging, incomplete: set[str], findings: Findings) -> None:
+    """Add what is wrong between rows: codes given twice, unknown ones, periods that end too early, contradictions.
+
+    References to files in `incomplete` are not judged: what is missing may stand in the part that was not read.
+    """
+    for name in _MASTER:
+        _twice(db, staging[name], f"{name}.csv", findings)
+    for name, column, target in _REFERENCES:
+        if target.name not in incomplete:
+            _unknown(db, staging[name], f"{name}.csv", column, target, staging[target.name], findings)
+    for name, first, last in _PERIODS:
+        staged = staging[name]
+        early = select(staged.c.line, cast(staged.c[last], Text)).where(staged.c[last] < staged.c[first])
+        _add(db, early, findings, f"{name}.csv", last, f"is before {first}", f"a day on or after {first}")
+    _sold_to_another(db, staging["subscriptions"], findings)
+    _contradictions(db, _term_rows(staging), "expires_on", "one expiry for a term at a time", findings)
+    _contradictions(
+        db, _association_rows(staging), "until_on", "one reseller and last day for a customer at a time", findings
+    )
+
+
+def _add(
+    db: Connection, rows: Select[Any], findings: Findings, file: str, column: str, problem: str, expected: str
+) -> None:
+    """Add a finding for each of `rows`: line, value, and optionally the other line that `problem` speaks of."""
+    found = db.execute(rows, execution_options=_STREAMED)
+    findings.add(
+        Finding(file, line, column, problem.format(*other), expected, shown(value)) for line, value, *other in found
+    )
+
+
+def _twice(db: Connection, staged: Table, file: str, findings: Findings) -> None:
+    given = staged.c.code.is_not(None)
+    counted = select(staged.c.code, func.min(staged.c.line).label("first")).where(given).group_by(staged.c.code)
+    twice = counted.having(func.count() > 1).subquery()
+    rows = (
+        select(staged.c.line, staged.c.code, twice.c.first)
+        .join(twice, twice.c.code == staged.c.code)
+        .where(staged.c.line > twice.c.first)
+    )
+    _add(db, rows, findings, file, "code", "stands in line {} already", "each code once")
+
+
+def _unknown(
+    db: Connection, staged: Table, file: str, column: str, target: Table, beside: Table, findings: Findings
+) -> None:
+    code = staged.c[column]
+    rows = select(staged.c.line, code).where(
+        code.is_not(None),
+        ~exists().where(beside.c.code == code),
+        ~exists().where(target.c.code == code),
+    )
+    expected = f"a code in {target.name}.csv or imported before"
+    _add(db, rows, findings, file, column, "is not known", expected)
+
+
+def _sold_to_another(db: Connection, staged: Table, findings: Findings) -> None:
+    for column, owner in (("customer", customers), ("product", products)):
+        rows = (
+            select(staged.c.line, staged.c[column])
+            .join(subscriptions, subscriptions.c.code == staged.c.code)
+            .join(owner, owner.c.id == subscriptions.c[f"{column}_id"])
+            .where(owner.c.code != staged.c[column])
+        )
+        expected = f"the same {column} as before: what is sold anew is a new subscription"
+        _add(db, rows, findings, "subscriptions.csv", column, f"is another {column}", expected)
+
+
+def _term_rows(staging: Staging) -> Select[Any]:
+    """Each staged term: file, line, key, content, moment. A subscription's own row is one of its terms."""
+    sold, later = staging["subscriptions"].c, staging["terms"].c
+    rows = union_all(
+        select(literal("subscriptions.csv").label("file"), sold.line, sold.code, sold.starts_on, sold.expires_on,
+               sold.recorded_at),
+        select(literal("terms.csv"), later.line, later.subscription, later.starts_on, later.expires_on,
+               later.recorded_at),
+    ).subquery()  # fmt: skip
+    c = rows.c
+    return select(
+        c.file, c.line, c.code, c.starts_on.label("day"), cast(c.expires_on, Text).label("content"), c.recorded_at
+    )
+
+
+def _association_rows(staging: Staging) -> Select[Any]:
+    """Each staged association: file, line, key, content, moment. A customer has one reseller at a time."""
+    c = staging["associations"].c
+    content = c.reseller + literal(" ") + func.coalesce(cast(c.until_on, Text), "")
+    file = literal("associations.csv").label("file")
+    return select(
+        file, c.line, c.customer.label("code"), c.from_on.label("day"), content.label("content"), c.recorded_at
+    )
+
+
+def _contradictions(db: Connection, rows: Select[Any], column: str, expected: str, findings: Findings) -> None:
+    staged = rows.subquery()
+    moment = func.coalesce(staged.c.recorded_at, text("'infinity'"))
+    keys = (staged.c.code, staged.c.day, moment.label("moment"))
+    several = func.min(staged.c.content) != func.max(staged.c.content)
+    torn = select(*keys).where(staged.c.content.is_not(None)).group_by(*keys).having(several).subquery()
+    same = and_(torn.c.code == staged.c.code, torn.c.day == staged.c.day, torn.c.moment == moment)
+    found = db.execute(
+        select(*torn.c, staged.c.file, staged.c.line).join(torn, same).order_by(*torn.c, staged.c.file, staged.c.line),
+        execution_options=_STREAMED,
+    )
+    for _, group in groupby(found, key=lambda row: tuple(row[:3])):
+        first, *others = group
+        problem = f"contradicts {first.file} line {first.line}, recorded at the same time"
+        findings.add(Finding(row.file, row.line, column, problem, expected, shown(row.code)) for row in others)
+
+
+def record(db: Connection, staging: Staging, given: Mapping[str, set[str]], now: datetime, zone: ZoneInfo) -> Counts:
+    """Write what was staged and found sound. Master data follow the files' `given` columns; other columns stay.
+
+    Returns counts such as "customers new", "customers changed", "customers unchanged", "terms added".
+    """
+    # Looked up before the customers' own rows take the new reseller over.
+    db.execute(_MOVES)
+    counts: Counts = Counter()
+    for name, source in (
+        ("resellers", select(*_known(staging["resellers"]))),
+        ("products", select(*_known(staging["products"]))),
+        ("customers", _customers(staging)),
+        ("subscriptions", _subscriptions(staging)),
+    ):
+        if name in given:
+            counts += _merge(db, _MASTER[name], staging[name], source.subquery(), given[name], now)
+    counts["terms added"] = _add_terms(db, staging, now)
+    counts["associations added"] = _add_associations(db, staging, now)
+    counts["associations added"] += _first_associations(db, now, zone) + _move(db, now, zone)
+    return counts
+
+
+def _known(staged: Table) -> list[Column[Any]]:
+    return [column for column in staged.c if column.name != "line"]
+
+
+def _customers(staging: Staging) -> Select[Any]:
+    """Customers with the reseller that this import or the last one named."""
+    staged = staging["customers"]
+    reseller = func.coalesce(resellers.c.id, customers.c.imported_reseller_id).label("imported_reseller_id")
+    return (
+        select(*(column for column in _known(staged) if column.name != "reseller"), reseller)
+        .outerjoin(resellers, resellers.c.code == staged.c.reseller)
+        .outerjoin(customers, customers.c.code == staged.c.code)
+    )
+
+
+def _subscriptions(staging: Staging) -> Select[Any]:
+    staged = staging["subscriptions"]
+    described = ("code", "reference", "quantity", "unit_price", "auto_renew", "charge_method")
+    return (
+        select(
+            *(staged.c[name] for name in described),
+            customers.c.id.label("customer_id"),
+            products.c.id.label("product_id"),
+            staged.c.starts_on.label("anchor"),
+        )
+        .join(customers, customers.c.code == staged.c.customer)
+        .join(products, products.c.code == staged.c.product)
+    )
+
+
+def _merge(db: Connection, target: Table, staged: Table, source: Subquery, given: set[str], now: datetime) -> Counts:
+    """Update what differs in a given column, insert what is new.
+
+    Not by ON CONFLICT: that locks each row that stays as it is, which writes to all of them.
+    """
+    changing = {c.name: c for c in source.c if c.name in given | {"imported_reseller_id"} and c.name != "code"}
+    differs = or_(*(target.c[name].is_distinct_from(value) for name, value in changing.items()))
+    changed = db.execute(update(target).values(changing).where(target.c.code == source.c.code, differs)).rowcount
+    unknown = select(*source.c, literal(now, Instant)).where(~exists().where(target.c.code == source.c.code))
+    new = db.execute(insert(target).from_select([*source.c.keys(), "recorded_at"], unknown)).rowcount
+    rows = db.scalar(select(func.count()).select_from(staged)) or 0
+    if new >= _ANALYZE_FROM:
+        _analyze(db, target)
+    name = target.name
+    return Counter({f"{name} new": new, f"{name} changed": changed, f"{name} unchanged": rows - new - changed})
+
+
+def _add_terms(db: Connection, staging: Staging, now: datetime) -> int:
+    rows = _term_rows(staging).subquery()
+    versions = _temporary(
+        db,
+        "term_versions",
+        *(Column(c.name, c.type) for c in (terms.c.subscription_id, terms.c.starts_on, terms.c.expires_on)),
+        Column("recorded_at", Instant),
+    )
+    known = select(subscriptions.c.id, rows.c.day, cast(rows.c.content, Date), rows.c.recorded_at)
+    db.execute(
+        insert(versions).from_select(versions.c.keys(), known.join(subscriptions, subscriptions.c.code == rows.c.code))
+    )
+    added = _add_versions(db, terms, versions, "expires_on", now)
+    _move_anchors(db, versions)
+    return added
+
+
+def _move_anchors(db: Connection, versions: Table) -> None:
+    """The anchor is the first term's start, also where that term is told of last."""
+    v = versions.c
+    first = select(v.subscription_id, func.min(v.starts_on).label("day")).group_by(v.subscription_id).subquery()
+    db.execute(
+        update(subscriptions)
+        .values(anchor=first.c.day)
+        .where(subscriptions.c.id == first.c.subscription_id, first.c.day < subscriptions.c.anchor)
+    )
+
+
+def _add_associations(db: Connection, staging: Staging, now: datetime) -> int:
+    staged = staging["associations"]
+    versions = _temporary(
+        db,
+        "association_versions",
+        *(Column(name, associations.c[name].type) for name in ("customer_id", "reseller_id", "from_on", "until_on")),
+        Column("recorded_at", Instant),
+    )
+    known = (
+        select(customers.c.id, resellers.c.id, staged.c.from_on, staged.c.until_on, staged.c.recorded_at)
+        .select_from(staged)
+        .join(customers, customers.c.code == staged.c.customer)
+        .join(resellers, resellers.c.code == staged.c.reseller)
+    )
+    db.execute(insert(versions).from_select(versions.c.keys(), known))
+    return _add_versions(db, associations, versions, "until_on", now)
+
+
+def _add_versions(db: Connection, facts: Table, versions: Table, content: str, now: datetime) -> int:
+    """Add those of `versions` that are new; all columns but `content` and the moment are the key.
+
+    A version without a moment is learned now, unless it equals the one known last. So is one whose moment is taken by
+    another content, which corrects it, unless a later version of the same key is imported beside it.
+    """
+    _analyze(db, versions)
+    v = versions.c
+    columns = v.keys()
+    key = [name for name in columns if name not in {content, "recorded_at"}]
+
+    def same_key(one: _Columns, other: _Columns) -> ColumnElement[bool]:
+        return and_(*(one[name] == other[name] for name in key))
+
+    taken = exists().where(same_key(facts.c, v), facts.c.recorded_at == v.recorded_at)
+    told = select(*v).where(v.recorded_at.is_not(None), ~taken)
+    # Equal rows may stand there twice.
+    added = db.execute(insert_or_ignore(facts).from_select(columns, told).on_conflict_do_nothing()).rowcount
+
+    other = versions.alias()
+    overtaken = exists().where(
+        same_key(other.c, v), or_(other.c.recorded_at > v.recorded_at, other.c.recorded_at.is_(None))
+    )
+    corrects = and_(taken.where(facts.c[content].is_distinct_from(v[content])), ~overtaken)
+    last = (
+        select(facts.c[content])
+        .where(same_key(facts.c, v))
+        .order_by(facts.c.recorded_at.desc(), facts.c.id.desc())
+        .limit(1)
+        .correlate(versions)
+        .subquery()
+    )
+    known = exists().where(last.c[content].is_not_distinct_from(v[content]))
+    learned = select(*(v[name] for name in (*key, content)), literal(now, Instant)).distinct()
+    learned = learned.where(or_(v.recorded_at.is_(None), corrects), ~known)
+    added += db.execute(insert(facts).from_select([*key, content, "recorded_at"], learned)).rowcount
+    if added >= _ANALYZE_FROM:
+        _analyze(db, facts)
+    return added
+
+
+_MOVES = text("""
+    CREATE TEMPORARY TABLE import_moves ON COMMIT DROP AS
+    SELECT customers.id AS customer_id, staged.reseller
+    FROM import_customers staged
+    JOIN customers USING (code)
+    JOIN resellers ON resellers.id = customers.imported_reseller_id
+    WHERE resellers.code <> staged.reseller
+""")
+
+_FIRST_ASSOCIATIONS = text("""
+    INSERT INTO associations (customer_id, reseller_id, from_on, recorded_at)
+    SELECT customers.id, customers.imported_reseller_id, began.day, least(began.day::timestamp AT TIME ZONE :zone, :now)
+    FROM import_customers staged
+    JOIN customers USING (code)
+    CROSS JOIN LATERAL (SELECT coalesce(customers.created_on, :since_ever) AS day) began
+    WHERE staged.reseller IS NOT NULL
+      AND NOT EXISTS (SELECT FROM associations WHERE associations.customer_id = customers.id)
+""")
+
+_HELD = """
+    SELECT reseller_id, from_on, until_on
+    FROM associations
+    WHERE associations.customer_id = moves.customer_id AND from_on <= :day
+    ORDER BY from_on DESC, recorded_at DESC, id DESC
+    LIMIT 1
+"""
+
+# Nothing to end where associations.csv speaks of the same period now: the new one begins later and counts.
+_END_FORMER = text(f"""
+    INSERT INTO associations (customer_id, reseller_id, from_on, until_on, recorded_at)
+    SELECT moves.customer_id, held.reseller_id, held.from_on, CAST(:day AS date) - 1, :now
+    FROM import_moves moves
+    CROSS JOIN LATERAL ({_HELD}) held
+    JOIN resellers ON resellers.id = held.reseller_id
+    WHERE coalesce(held.until_on, 'infinity') >= :day AND resellers.code <> moves.reseller
+    ON CONFLICT DO NOTHING
+""")  # noqa: S608 - two constants of this module
+
+_BEGIN_NEXT = text(f"""
+    INSERT INTO associations (customer_id, reseller_id, from_on, recorded_at)
+    SELECT moves.customer_id, resellers.id, :day, :now
+    FROM import_moves moves
+    JOIN resellers ON resellers.code = moves.reseller
+    WHERE NOT EXISTS (
+        SELECT FROM ({_HELD}) held
+        WHERE held.reseller_id = resellers.id AND coalesce(held.until_on, 'infinity') >= :day
+    )
+""")  # noqa: S608 - two constants of this module
+
+
+def _first_associations(db: Connection, now: datetime, zone: ZoneInfo) -> int:
+    """Customers that have no association yet get the one that customers.csv names: so it has been since ever."""
+    return db.execute(_FIRST_ASSOCIATIONS, {"now": now, "zone": zone.key, "since_ever": SINCE_EVER}).rowcount
+
+
+def _move(db: Connection, now: datetime, zone: ZoneInfo) -> int:
+    """Customers for whom customers.csv names another reseller than last time move to it today."""
+    today = {"now": now, "day": now.astimezone(zone).date()}
+    ended = db.execute(_END_FORMER, today).rowcount
+    return ended + db.execute(_BEGIN_NEXT, today).rowcount
