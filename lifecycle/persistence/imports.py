@@ -26,6 +26,7 @@ from sqlalchemy import (
     Subquery,
     Table,
     Text,
+    UpdateBase,
     and_,
     cast,
     exists,
@@ -53,7 +54,8 @@ from lifecycle.persistence.tables import (
 )
 from lifecycle.rules import records
 from lifecycle.rules.calendar import SINCE_EVER
-from lifecycle.rules.records import Block, File, Finding, Findings, shown
+from lifecycle.rules.findings import Finding, Findings
+from lifecycle.rules.records import Block, File, shown
 
 # Two imports act one after the other.
 _LOCK = 0x11FEC7C1F
@@ -165,7 +167,7 @@ def _add(
     """Add a finding for each of `rows`: line, value, and optionally the other line that `problem` speaks of."""
     found = db.execute(rows, execution_options=_STREAMED)
     findings.add(
-        Finding(file, line, column, problem.format(*other), expected, shown(value)) for line, value, *other in found
+        Finding(file, problem.format(*other), expected, shown(value), line, column) for line, value, *other in found
     )
 
 
@@ -245,7 +247,7 @@ def _contradictions(db: Connection, rows: Select[Any], column: str, expected: st
     for _, group in groupby(found, key=lambda row: tuple(row[:3])):
         first, *others = group
         problem = f"contradicts {first.file} line {first.line}, recorded at the same time"
-        findings.add(Finding(row.file, row.line, column, problem, expected, shown(row.code)) for row in others)
+        findings.add(Finding(row.file, problem, expected, shown(row.code), row.line, column) for row in others)
 
 
 def record(db: Connection, staging: Staging, given: Mapping[str, set[str]], now: datetime, zone: ZoneInfo) -> Counts:
@@ -307,14 +309,19 @@ def _merge(db: Connection, target: Table, staged: Table, source: Subquery, given
     """
     changing = {c.name: c for c in source.c if c.name in given | {"imported_reseller_id"} and c.name != "code"}
     differs = or_(*(target.c[name].is_distinct_from(value) for name, value in changing.items()))
-    changed = db.execute(update(target).values(changing).where(target.c.code == source.c.code, differs)).rowcount
+    changed = _rows(db, update(target).values(changing).where(target.c.code == source.c.code, differs))
     unknown = select(*source.c, literal(now, Instant)).where(~exists().where(target.c.code == source.c.code))
-    new = db.execute(insert(target).from_select([*source.c.keys(), "recorded_at"], unknown)).rowcount
+    new = _rows(db, insert(target).from_select([*source.c.keys(), "recorded_at"], unknown))
     rows = db.scalar(select(func.count()).select_from(staged)) or 0
     if new >= _ANALYZE_FROM:
         _analyze(db, target)
     name = target.name
     return Counter({f"{name} new": new, f"{name} changed": changed, f"{name} unchanged": rows - new - changed})
+
+
+def _rows(db: Connection, statement: UpdateBase) -> int:
+    """Execute and say how many rows were written, which for inserts must be asked for."""
+    return db.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
 
 
 def _add_terms(db: Connection, staging: Staging, now: datetime) -> int:
@@ -380,7 +387,7 @@ def _add_versions(db: Connection, facts: Table, versions: Table, content: str, n
     taken = exists().where(same_key(facts.c, v), facts.c.recorded_at == v.recorded_at)
     told = select(*v).where(v.recorded_at.is_not(None), ~taken)
     # Equal rows may stand there twice.
-    added = db.execute(insert_or_ignore(facts).from_select(columns, told).on_conflict_do_nothing()).rowcount
+    added = _rows(db, insert_or_ignore(facts).from_select(columns, told).on_conflict_do_nothing())
 
     other = versions.alias()
     overtaken = exists().where(
@@ -398,7 +405,7 @@ def _add_versions(db: Connection, facts: Table, versions: Table, content: str, n
     known = exists().where(last.c[content].is_not_distinct_from(v[content]))
     learned = select(*(v[name] for name in (*key, content)), literal(now, Instant)).distinct()
     learned = learned.where(or_(v.recorded_at.is_(None), corrects), ~known)
-    added += db.execute(insert(facts).from_select([*key, content, "recorded_at"], learned)).rowcount
+    added += _rows(db, insert(facts).from_select([*key, content, "recorded_at"], learned))
     if added >= _ANALYZE_FROM:
         _analyze(db, facts)
     return added
@@ -440,7 +447,7 @@ _END_FORMER = text(f"""
     JOIN resellers ON resellers.id = held.reseller_id
     WHERE coalesce(held.until_on, 'infinity') >= :day AND resellers.code <> moves.reseller
     ON CONFLICT DO NOTHING
-""")  # noqa: S608 - two constants of this module
+""")
 
 _BEGIN_NEXT = text(f"""
     INSERT INTO associations (customer_id, reseller_id, from_on, recorded_at)
@@ -451,7 +458,7 @@ _BEGIN_NEXT = text(f"""
         SELECT FROM ({_HELD}) held
         WHERE held.reseller_id = resellers.id AND coalesce(held.until_on, 'infinity') >= :day
     )
-""")  # noqa: S608 - two constants of this module
+""")
 
 
 def _first_associations(db: Connection, now: datetime, zone: ZoneInfo) -> int:

@@ -17,13 +17,13 @@ from zoneinfo import ZoneInfo
 
 from lifecycle.rules.addresses import is_address
 from lifecycle.rules.calendar import SINCE_EVER
+from lifecycle.rules.findings import Finding
 from lifecycle.rules.languages import LOCALES
 from lifecycle.rules.subscriptions import ChargeMethod, CustomerKind, Policy
 
 BLOCK_ROWS = 500
 """Measured: rows that stay in the processor's cache are read twice as fast as blocks of 5,000."""
 
-KEPT_FINDINGS = 10_000
 LAST_DAY = date(2999, 12, 31)
 """Later dates are typing errors, or "for ever", which is no date one can add months to."""
 
@@ -33,48 +33,6 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
     rf"{_DAY.pattern}[T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]{{1,6}})?)?(Z|[+-][0-9]{{2}}:?[0-9]{{2}})?"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing wrong with the input. `line` is the physical line (1 is the header), 0 the file as a whole.
-
-    `value` can be personal: it is for the operator's terminal only. All other fields can be shown anywhere.
-    """
-
-    file: str
-    line: int
-    column: str
-    problem: str
-    expected: str
-    value: str = ""
-
-
-class BadInput(ValueError):
-    """The input is refused as a whole. `total` counts the findings that were too many to keep, too."""
-
-    def __init__(self, findings: "Findings") -> None:
-        super().__init__(f"{findings.total} errors in the input; nothing was imported")
-        self.findings = sorted(findings.kept, key=lambda f: (f.file, f.line, f.column))
-        self.total = findings.total
-
-
-@dataclass(slots=True)
-class Findings:
-    """What was found so far: the first ones are kept, the rest is counted."""
-
-    kept: list[Finding] = field(default_factory=list)
-    total: int = 0
-
-    def add(self, findings: Iterable[Finding]) -> None:
-        for finding in findings:
-            self.total += 1
-            if len(self.kept) < KEPT_FINDINGS:
-                self.kept.append(finding)
-
-    def count(self, more: int) -> None:
-        """Count `more` that are not at hand."""
-        self.total += more
 
 
 class Malformed(ValueError):
@@ -232,21 +190,20 @@ def _records(file: File, lines: Iterable[str], broken: list[Finding]) -> Iterato
                 yield started, row
     except csv.Error as error:
         problem = f"cannot be read: {error}; the rest of the file was not looked at"
-        broken.append(Finding(file.filename, ended + 1, "", problem, "fields separated by commas, quotes doubled"))
+        broken.append(Finding(file.filename, problem, "fields separated by commas, quotes doubled", line=ended + 1))
 
 
 def _header_findings(file: File, header: list[str]) -> list[Finding]:
     known = [column.name for column in file.columns]
     expected = f"a header with {', '.join(known)}"
     if not header:
-        return [Finding(file.filename, 1, "", "is empty", expected)]
+        return [Finding(file.filename, "is empty", expected, line=1)]
     unknown = [(position, name) for position, name in enumerate(header, 1) if name not in known]
     twice = [name for name in known if header.count(name) > 1]
-    return [
-        *(Finding(file.filename, 1, "", f"column {at} is unknown", expected, shown(name)) for at, name in unknown),
-        *(Finding(file.filename, 1, name, "stands there more than once", "each column once") for name in twice),
-        *(Finding(file.filename, 1, name, "is missing", expected) for name in _needed(file) if name not in header),
-    ]
+    wrong = [Finding(file.filename, f"column {at} is unknown", expected, shown(name), 1) for at, name in unknown]
+    wrong += [Finding(file.filename, "stands there more than once", "each column once", "", 1, name) for name in twice]
+    missing = [name for name in _needed(file) if name not in header]
+    return wrong + [Finding(file.filename, "is missing", expected, "", 1, name) for name in missing]
 
 
 def _needed(file: File) -> list[str]:
@@ -264,7 +221,7 @@ def _block(file: File, columns: list[tuple[int, Column]], width: int, records: l
     if set(map(len, rows)) != {width}:
         whole = False
         findings += [
-            Finding(file.filename, line, "", f"has {len(row)} fields", f"{width} fields, as in the header")
+            Finding(file.filename, f"has {len(row)} fields", f"{width} fields, as in the header", line=line)
             for line, row in records
             if len(row) != width
         ]
@@ -277,7 +234,7 @@ def _block(file: File, columns: list[tuple[int, Column]], width: int, records: l
     for position, column in columns:
         values[column.name], wrong = _parsed(column, cells[position])
         findings += [
-            Finding(file.filename, lines[at], column.name, error.problem, error.expected, shown(cells[position][at]))
+            Finding(file.filename, error.problem, error.expected, shown(cells[position][at]), lines[at], column.name)
             for at, error in wrong
         ]
     return Block(lines, values, findings, whole)
