@@ -4,7 +4,7 @@ The messages hold no personal data; a server's own words, which can quote an add
 """
 
 
-class DeliveryError(Exception):
+class NotDelivered(Exception):
     """The message is not known to have arrived."""
 
     def __init__(self, fact: str, reply: str = "") -> None:
@@ -12,17 +12,17 @@ class DeliveryError(Exception):
         self.reply = reply
 
 
-class Refused(DeliveryError):
+class Refused(NotDelivered):
     """The server will never take this message: it fails for good."""
 
 
-class Deferred(DeliveryError):
+class Deferred(NotDelivered):
     """The server does not take this message now: try it again later."""
 
 
-class Unreachable(DeliveryError):
+class Unreachable(NotDelivered):
     """The server, or our account on it, does not work: the message had no say in it and must not be failed for it."""
 
 
-class InDoubt(DeliveryError):
+class InDoubt(NotDelivered):
     """The whole message was handed over and no answer came: it may have arrived, so it must not be repeated unasked."""
