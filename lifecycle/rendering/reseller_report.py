@@ -33,11 +33,11 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """One list as the mail shows it: how many lines there are, the first of them, how many are not shown (0: none)."""
+    """One list as the mail shows it: how many lines there are, the first of them, how many are left out ("": none)."""
 
     count: str
     rows: list[_Row]
-    more: int
+    more: str
 
 
 def content(report: Report, issuer: Issuer, *, copy: bool = False) -> Content:
@@ -67,7 +67,8 @@ def _shown(report: Report, section: Section) -> _List:
         )
         for line in lines[:SHOWN]
     ]
-    return _List(number(len(lines), locale), rows, len(lines) - len(rows))
+    more = len(lines) - len(rows)
+    return _List(number(len(lines), locale), rows, number(more, locale) if more else "")
 
 
 def attachment_name(report: Report) -> str:

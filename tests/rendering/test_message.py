@@ -1,4 +1,4 @@
-"""Mails as bytes, read back by decoders that share no code with us: a Rust parser and the library's old e-mail policy."""
+"""Mails as bytes, read by decoders that share no code with us: a Rust parser and the standard library's old policy."""
 
 import email
 from dataclasses import replace
