@@ -77,6 +77,7 @@ def connect(settings: Settings) -> str | None:
         raise RuntimeError("prefect is imported already: its settings can no longer be changed")
     chosen = os.environ.get("PREFECT_API_URL")
     api = chosen or running_api(settings)
+    _prefect_home(settings).mkdir(parents=True, exist_ok=True)  # Prefect does not make the parents
     os.environ.update(environment(settings, (urlsplit(api).port if api else None) or PORT))
     if chosen:
         os.environ["PREFECT_API_URL"] = chosen
@@ -161,8 +162,8 @@ def _recorded(settings: Settings, api: str) -> Iterator[None]:
 
 
 def _keep_pages_at_home(pages: Path) -> None:
-    # The newer UI asks an analytics host on every page, whatever the settings say, and both load images that a text names
-    # from anywhere. The server copies its pages here when it starts; the browser obeys what they say.
+    # The newer UI asks an analytics host on every page, whatever the settings say, and both load images from wherever a
+    # text says. The server copies its pages here when it starts; the browser obeys what they say.
     policy = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
     meta = f'<head><meta http-equiv="Content-Security-Policy" content="{policy}">'
     for page in pages.glob("*/index.html"):

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Mails as bytes, read by decoders that share no code with us: a Rust parser and the standard library's old policy."""
-=======
-"""Mails as bytes, read back by decoders that share no code with us: a Rust parser and the library's old e-mail policy."""
->>>>>>> a0a1b4f (Hold the composed mails against two independent decoders)
 
 import email
 from dataclasses import replace
