@@ -7,7 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from deployments import launcher
 from lifecycle.delivery.carriers import open_carrier
-from lifecycle.delivery.outcomes import DeliveryError
+from lifecycle.delivery.outcomes import NotDelivered
 from lifecycle.persistence import database
 from lifecycle.settings import Settings, known_variables
 
@@ -41,6 +41,6 @@ def _mail(settings: Settings) -> tuple[str, str, bool]:
     with open_carrier(settings.mail_target) as carrier:
         try:
             carrier.reach()
-        except DeliveryError as error:
+        except NotDelivered as error:
             return "mail", f"{carrier.name}: {error}", False
         return "mail", carrier.name, True
