@@ -51,9 +51,8 @@ def up(
 
 @app.command
 def deploy() -> None:
-    """Bring the deployments of PREFECT_API_URL's server, or of the one that runs here, up to date with prefect.yaml."""
-    if launcher.connect(read_settings()) is None:
-        fail("no Prefect server: start one here with `lifecycle up`, or set PREFECT_API_URL")
+    """Bring the deployments up to date with prefect.yaml: those of PREFECT_API_URL's server, else of this machine's."""
+    launcher.connect(read_settings())
     deploying.apply(os.environ)
 
 

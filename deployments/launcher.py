@@ -4,6 +4,7 @@ Nothing is bound to other than the loopback interface, nothing reports to an out
 whatever was started is stopped in reverse order, the worker before the server it reports to.
 """
 
+import atexit
 import base64
 import json
 import os
@@ -67,23 +68,23 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
     return defaults | os.environ | fixed
 
 
-def connect(settings: Settings) -> str | None:
-    """Let Prefect in this process use PREFECT_API_URL, else this home's server; its address, or None without one.
+def connect(settings: Settings) -> str:
+    """Let Prefect in this process use PREFECT_API_URL, else this home's server, else one that lives as long as we do.
 
-    Without one Prefect starts a server for the time of this process. Prefect reads its settings when it is imported:
-    this comes first.
+    Prefect reads its settings when it is imported: this comes first. Returns the API address.
     """
     if "prefect" in sys.modules:
         raise RuntimeError("prefect is imported already: its settings can no longer be changed")
-    chosen = os.environ.get("PREFECT_API_URL")
-    api = chosen or running_api(settings)
-    _prefect_home(settings).mkdir(parents=True, exist_ok=True)  # Prefect does not make the parents
-    os.environ.update(environment(settings, (urlsplit(api).port if api else None) or PORT))
-    if chosen:
-        os.environ["PREFECT_API_URL"] = chosen
-    elif api is None:
-        del os.environ["PREFECT_API_URL"]
-    return api
+    if api := os.environ.get("PREFECT_API_URL") or running_api(settings):
+        env = environment(settings, urlsplit(api).port or PORT) | {"PREFECT_API_URL": api}
+    else:
+        # Prefect would start one too, but only after its import, and take 3 s longer. It must be stopped after Prefect's
+        # exit handlers have sent what they hold: the handler that is registered first is called last.
+        server = ExitStack()
+        atexit.register(server.close)
+        _, env = server.enter_context(_server(settings, _free_port()))
+    os.environ.update(env)
+    return env["PREFECT_API_URL"]
 
 
 def running_api(settings: Settings) -> str | None:
@@ -127,21 +128,31 @@ def running(settings: Settings, port: int) -> Iterator[Running]:
     if already := running_api(settings):
         raise StartError(f"it runs already: {already.removesuffix('/api')}")
     _refuse_taken(port)
-    env = environment(settings, port)
-    ui, api = env["PREFECT_UI_URL"], env["PREFECT_API_URL"]
-    logs = settings.home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        server = stack.enter_context(_process(["server", "start"], env, logs / "server.log"))
-        _until(lambda: _healthy(api), server, logs / "server.log")
-        _keep_pages_at_home(Path(env["PREFECT_SERVER_UI_STATIC_DIRECTORY"]))
+        server, env = stack.enter_context(_server(settings, port))
+        api = env["PREFECT_API_URL"]
         stack.enter_context(_recorded(settings, api))
         deploy.apply(env)
-        worker, since = socket.gethostname(), datetime.now(UTC)
-        command = ["worker", "start", "--pool", deploy.POOL, "--name", worker, "--limit", str(_slots())]
-        process = stack.enter_context(_process(command, env, logs / "worker.log"))
-        _until(lambda: deploy.worker_is_ready(api, worker, since), process, logs / "worker.log")
-        yield Running(ui, api, {"server": server, "worker": process})
+        name, since, log = socket.gethostname(), datetime.now(UTC), _log(settings, "worker")
+        command = ["worker", "start", "--pool", deploy.POOL, "--name", name, "--limit", str(_slots())]
+        worker = stack.enter_context(_process(command, env, log))
+        _until(lambda: deploy.worker_is_ready(api, name, since), worker, log)
+        yield Running(env["PREFECT_UI_URL"], api, {"server": server, "worker": worker})
+
+
+@contextmanager
+def _server(settings: Settings, port: int) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+    env, log = environment(settings, port), _log(settings, "server")
+    with _process(["server", "start"], env, log) as server:
+        _until(lambda: _healthy(env["PREFECT_API_URL"]), server, log)
+        _keep_pages_at_home(Path(env["PREFECT_SERVER_UI_STATIC_DIRECTORY"]))
+        yield server, env
+
+
+def _log(settings: Settings, name: str) -> Path:
+    folder = settings.home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.log"
 
 
 def _prefect_home(settings: Settings) -> Path:
@@ -184,6 +195,13 @@ def _refuse_taken(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise StartError(f"port {port} is taken or not allowed; choose another with --port") from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _get(url: str) -> bytes:
