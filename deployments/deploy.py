@@ -126,7 +126,7 @@ def _pause_again(client: "SyncPrefectClient", before: "dict[str, DeploymentRespo
         if name not in before:
             continue
         if before[name].paused and not deployment.paused:
-            client.set_deployment_paused_state(deployment.id, paused=True)
+            client.pause_deployment(deployment.id)
         inactive = {schedule.slug for schedule in before[name].schedules if not schedule.active}
         for schedule in deployment.schedules:
             if schedule.active and schedule.slug in inactive:

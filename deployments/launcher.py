@@ -78,11 +78,11 @@ def connect(settings: Settings) -> str:
     if api := os.environ.get("PREFECT_API_URL") or running_api(settings):
         env = environment(settings, urlsplit(api).port or PORT) | {"PREFECT_API_URL": api}
     else:
-        # Prefect would start one too, but only after its import, and take 3 s longer. It must be stopped after Prefect's
+        # Prefect would start one too, but after its own import, 3 s later. It must be stopped after Prefect's
         # exit handlers have sent what they hold: the handler that is registered first is called last.
         server = ExitStack()
         atexit.register(server.close)
-        _, env = server.enter_context(_server(settings, _free_port()))
+        _, env = server.enter_context(_server(settings, free_port()))
     os.environ.update(env)
     return env["PREFECT_API_URL"]
 
@@ -155,6 +155,14 @@ def _log(settings: Settings, name: str) -> Path:
     return folder / f"{name}.log"
 
 
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def _prefect_home(settings: Settings) -> Path:
     return Path(os.environ.get("PREFECT_HOME") or settings.home.absolute() / "prefect")
 
@@ -197,13 +205,6 @@ def _refuse_taken(port: int) -> None:
             raise StartError(f"port {port} is taken or not allowed; choose another with --port") from error
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _get(url: str) -> bytes:
     request = Request(url)  # noqa: S310 - our own record's address
     if auth := os.environ.get("PREFECT_API_AUTH_STRING"):
@@ -222,20 +223,36 @@ def _healthy(api: str) -> bool:
 
 @contextmanager
 def _process(command: list[str], env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    # In a session of its own: Ctrl-C in the terminal reaches us alone, and we stop the processes in the right order.
-    with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-m", "prefect", *command],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
+    with ExitStack() as stack:
+        with log.open("ab") as output, _uninterrupted():
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                [sys.executable, "-m", "prefect", *command],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop in the right order.
+                start_new_session=True,
+            )
+            stack.callback(_stop, process)
         yield process
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    # A signal between the start of a process and our knowing of it would leave that process behind: it waits.
+    received: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
     finally:
-        _stop(process)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in received:
+            signal.raise_signal(late)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
