@@ -15,8 +15,9 @@ from lifecycle.rendering.templates import Content, Issuer, render
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.reseller_report import Line, Report, Section
 
-SHOWN = 200
-"""Lines of one list in the mail itself; the spreadsheet has them all. Large mailbox providers cut a page at 102 kB."""
+SHOWN = 150
+"""Lines of one list in the mail itself; the spreadsheet has them all. Three full lists make a page of about 100 kB, and
+some large mailbox providers cut what is longer."""
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 

@@ -130,7 +130,7 @@ def test_a_long_list_is_cut_in_the_mail_and_complete_in_the_spreadsheet() -> Non
     mail = content(report, ISSUER)
     for body in (mail.text, mail.html):
         assert "Disattivate" in body
-        assert "1.300" in body
+        assert "1.250" in body
         assert "solo nel foglio di calcolo allegato: 1.100." in body
         assert f"L-{SHOWN - 1}" in body
         assert f"L-{SHOWN}" not in body
