@@ -24,12 +24,25 @@ def clear(port: int) -> Smtp:
     return Smtp.at(f"smtp://127.0.0.1:{port}?tls=none")
 
 
-def test_a_mail_arrives_as_it_was_handed_over() -> None:
+@pytest.mark.parametrize(
+    "mail",
+    [
+        b"Subject: x\r\n\r\n.\r\n..\r\n.dot\r\n\r\n.\r\n",
+        b".a line with a dot comes first\r\n",
+    ],
+)
+def test_a_mail_arrives_as_it_was_handed_over(mail: bytes) -> None:
     inbox = Inbox()
-    mail = b"Subject: x\r\n\r\n.\r\n..\r\n.dot\r\n\r\n.\r\n"
     with mail_server(inbox) as port, clear(port) as carrier:
         assert carrier.send(TOKEN, FROM, TO, mail) == "250 2.0.0 taken"
     assert inbox.received == [(FROM, [TO], mail)]
+
+
+def test_a_last_line_without_an_end_gets_one() -> None:
+    inbox = Inbox()
+    with mail_server(inbox) as port, clear(port) as carrier:
+        carrier.send(TOKEN, FROM, TO, MAIL.removesuffix(b"\r\n"))
+    assert inbox.received == [(FROM, [TO], MAIL)]
 
 
 def test_an_international_domain_is_addressed_in_ascii() -> None:
