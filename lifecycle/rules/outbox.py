@@ -7,8 +7,8 @@ from enum import StrEnum
 WAITS = tuple(timedelta(minutes=m) for m in (1, 5, 15, 60, 180, 360, 720, 1440, 1440))
 """Growing waits: about three days until we give up, as mail servers themselves do."""
 
-LEASE = timedelta(minutes=5)
-"""How long a claimed message belongs to the deliverer that claimed it."""
+LEASE = timedelta(minutes=10)
+"""How long a claimed message belongs to its deliverer: longer than a server can take over one message."""
 
 
 class State(StrEnum):
