@@ -65,6 +65,30 @@ def worker_is_ready(api: str, name: str, since: datetime) -> bool:
     )
 
 
+def crash_abandoned_runs(api: str) -> None:
+    """Say of runs that a stopped worker left behind that they crashed, before the next worker starts.
+
+    They would be shown as running for ever, and hold their deployment's only slot for five more minutes.
+    """
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+        WorkPoolFilter,
+        WorkPoolFilterName,
+    )
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    begun = FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
+    with _client(api) as client:
+        for run in client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=begun)),
+            work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL])),
+        ):
+            client.set_flow_run_state(run.id, Crashed(message="its worker was stopped"))
+
+
 @contextmanager
 def _client(api: str) -> "Iterator[SyncPrefectClient]":
     from prefect.client.orchestration import get_client

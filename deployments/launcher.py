@@ -133,6 +133,7 @@ def running(settings: Settings, port: int) -> Iterator[Running]:
         api = env["PREFECT_API_URL"]
         stack.enter_context(_recorded(settings, api))
         deploy.apply(env)
+        deploy.crash_abandoned_runs(api)
         name, since, log = socket.gethostname(), datetime.now(UTC), _log(settings, "worker")
         command = ["worker", "start", "--pool", deploy.POOL, "--name", name, "--limit", str(_slots())]
         worker = stack.enter_context(_process(command, env, log))

@@ -1,5 +1,6 @@
 """Starting and stopping everything on one machine, as a person or an init system does it."""
 
+import json
 import os
 import signal
 import socket
@@ -11,8 +12,11 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.request import urlopen
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.states import Running
 
 from deployments import launcher
 from lifecycle.settings import Settings
@@ -57,7 +61,19 @@ def migrated_home(home: Path, running: launcher.Running, server_home: Path) -> P
     return home
 
 
-def test_everything_starts_is_found_by_other_shells_and_leaves_no_process_at_sigterm(migrated_home: Path) -> None:
+@pytest.fixture
+def abandoned_run(client: SyncPrefectClient) -> Iterator[UUID]:
+    """A run that its worker left behind when it was stopped."""
+    deployment = client.read_deployment_by_name("import-records/import-records")
+    run = client.create_flow_run_from_deployment(deployment.id, parameters={"path": "absent"}, state=Running())
+    yield run.id
+    client.delete_flow_run(run.id)
+
+
+def test_everything_starts_is_found_by_other_shells_and_leaves_no_process_at_sigterm(
+    abandoned_run: UUID, migrated_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL")
     port = launcher.free_port()
     with up(migrated_home, port) as started:
         assert started.stdout
@@ -70,6 +86,8 @@ def test_everything_starts_is_found_by_other_shells_and_leaves_no_process_at_sig
         ):
             pass
         assert len(processes_of(migrated_home)) >= 3
+        with urlopen(f"http://127.0.0.1:{port}/api/flow_runs/{abandoned_run}") as answer:
+            assert json.load(answer)["state"]["type"] == "CRASHED"
 
         started.terminate()
 

@@ -1,0 +1,47 @@
+import os
+import subprocess
+import sys
+
+SECRET = "hunter2"
+
+
+def lifecycle(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from deployments.cli import main; main()", *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_all_wrong_settings_are_reported_at_once_by_name_and_without_their_values() -> None:
+    done = lifecycle(
+        "up",
+        LIFECYCLE_TIMEZONE="Europe/Roma",
+        LIFECYCLE_MAIL_URL=f"http://user:{SECRET}@host",
+        LIFECYCLE_ISSUER__MAIL_FROM="nobody",
+    )
+    assert done.returncode == 2
+    assert sorted(line.split(":")[0] for line in done.stderr.splitlines()) == [
+        "LIFECYCLE_ISSUER__MAIL_FROM",
+        "LIFECYCLE_MAIL_URL",
+        "LIFECYCLE_TIMEZONE",
+    ]
+    assert SECRET not in done.stderr
+
+
+def test_a_port_that_cannot_be_is_wrong_input() -> None:
+    assert lifecycle("up", "--port", "80000").returncode == 2
+
+
+def test_another_server_in_the_environment_is_not_silently_passed_over() -> None:
+    done = lifecycle("up", PREFECT_API_URL="http://127.0.0.1:1/api")
+    assert done.returncode == 1
+    assert "PREFECT_API_URL" in done.stderr
+
+
+def test_help_does_not_wait_for_prefect_to_be_imported() -> None:
+    modules = "import sys, deployments.cli; print({'prefect', 'sqlalchemy'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", modules], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
