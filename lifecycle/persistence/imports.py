@@ -39,7 +39,6 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from lifecycle.persistence.tables import (
@@ -259,21 +258,17 @@ def record(db: Connection, staging: Staging, given: Mapping[str, set[str]], now:
     db.execute(_MOVES)
     counts: Counts = Counter()
     for name, source in (
-        ("resellers", select(*_known(staging["resellers"]))),
-        ("products", select(*_known(staging["products"]))),
+        ("resellers", select(staging["resellers"])),
+        ("products", select(staging["products"])),
         ("customers", _customers(staging)),
         ("subscriptions", _subscriptions(staging)),
     ):
         if name in given:
-            counts += _merge(db, _MASTER[name], staging[name], source.subquery(), given[name], now)
+            counts.update(_merge(db, _MASTER[name], staging[name], source.subquery(), given[name], now))
     counts["terms added"] = _add_terms(db, staging, now)
     counts["associations added"] = _add_associations(db, staging, now)
     counts["associations added"] += _first_associations(db, now, zone) + _move(db, now, zone)
     return counts
-
-
-def _known(staged: Table) -> list[Column[Any]]:
-    return [column for column in staged.c if column.name != "line"]
 
 
 def _customers(staging: Staging) -> Select[Any]:
@@ -281,7 +276,7 @@ def _customers(staging: Staging) -> Select[Any]:
     staged = staging["customers"]
     reseller = func.coalesce(resellers.c.id, customers.c.imported_reseller_id).label("imported_reseller_id")
     return (
-        select(*(column for column in _known(staged) if column.name != "reseller"), reseller)
+        select(*(column for column in staged.c if column.name != "reseller"), reseller)
         .outerjoin(resellers, resellers.c.code == staged.c.reseller)
         .outerjoin(customers, customers.c.code == staged.c.code)
     )
@@ -289,7 +284,7 @@ def _customers(staging: Staging) -> Select[Any]:
 
 def _subscriptions(staging: Staging) -> Select[Any]:
     staged = staging["subscriptions"]
-    described = ("code", "reference", "quantity", "unit_price", "auto_renew", "charge_method")
+    described = ("line", "code", "reference", "quantity", "unit_price", "auto_renew", "charge_method")
     return (
         select(
             *(staged.c[name] for name in described),
@@ -310,8 +305,11 @@ def _merge(db: Connection, target: Table, staged: Table, source: Subquery, given
     changing = {c.name: c for c in source.c if c.name in given | {"imported_reseller_id"} and c.name != "code"}
     differs = or_(*(target.c[name].is_distinct_from(value) for name, value in changing.items()))
     changed = _rows(db, update(target).values(changing).where(target.c.code == source.c.code, differs))
-    unknown = select(*source.c, literal(now, Instant)).where(~exists().where(target.c.code == source.c.code))
-    new = _rows(db, insert(target).from_select([*source.c.keys(), "recorded_at"], unknown))
+    columns = [column for column in source.c if column.name != "line"]
+    unknown = select(*columns, literal(now, Instant)).where(~exists().where(target.c.code == source.c.code))
+    names = [column.name for column in columns]
+    # In the file's order the rows come to the indexes as sorted as the file is.
+    new = _rows(db, insert(target).from_select([*names, "recorded_at"], unknown.order_by(source.c.line)))
     rows = db.scalar(select(func.count()).select_from(staged)) or 0
     if new >= _ANALYZE_FROM:
         _analyze(db, target)
@@ -344,11 +342,14 @@ def _add_terms(db: Connection, staging: Staging, now: datetime) -> int:
 def _move_anchors(db: Connection, versions: Table) -> None:
     """The anchor is the first term's start, also where that term is told of last."""
     v = versions.c
-    first = select(v.subscription_id, func.min(v.starts_on).label("day")).group_by(v.subscription_id).subquery()
+    earlier = (
+        select(v.subscription_id, func.min(v.starts_on).label("day"))
+        .join(subscriptions, and_(subscriptions.c.id == v.subscription_id, v.starts_on < subscriptions.c.anchor))
+        .group_by(v.subscription_id)
+        .subquery()
+    )
     db.execute(
-        update(subscriptions)
-        .values(anchor=first.c.day)
-        .where(subscriptions.c.id == first.c.subscription_id, first.c.day < subscriptions.c.anchor)
+        update(subscriptions).values(anchor=earlier.c.day).where(subscriptions.c.id == earlier.c.subscription_id)
     )
 
 
@@ -384,27 +385,30 @@ def _add_versions(db: Connection, facts: Table, versions: Table, content: str, n
     def same_key(one: _Columns, other: _Columns) -> ColumnElement[bool]:
         return and_(*(one[name] == other[name] for name in key))
 
-    taken = exists().where(same_key(facts.c, v), facts.c.recorded_at == v.recorded_at)
-    told = select(*v).where(v.recorded_at.is_not(None), ~taken)
-    # Equal rows may stand there twice.
-    added = _rows(db, insert_or_ignore(facts).from_select(columns, told).on_conflict_do_nothing())
+    same_moment = and_(same_key(facts.c, v), facts.c.recorded_at == v.recorded_at)
+    told = select(*v).where(v.recorded_at.is_not(None), ~exists().where(same_moment))
+    # Sorted, the rows come to the indexes and to the referenced rows in order, which is twice as fast.
+    added = _rows(db, insert(facts).from_select(columns, told.distinct().order_by(*(v[name] for name in key))))
 
-    other = versions.alias()
-    overtaken = exists().where(
-        same_key(other.c, v), or_(other.c.recorded_at > v.recorded_at, other.c.recorded_at.is_(None))
-    )
-    corrects = and_(taken.where(facts.c[content].is_distinct_from(v[content])), ~overtaken)
+    untimed = select(*v).where(v.recorded_at.is_(None))
+    corrections = select(*v).join(facts, same_moment).where(facts.c[content].is_distinct_from(v[content]))
+    late = union_all(untimed, corrections).subquery()
+    later = or_(late.c.recorded_at < v.recorded_at, and_(late.c.recorded_at.is_not(None), v.recorded_at.is_(None)))
     last = (
         select(facts.c[content])
-        .where(same_key(facts.c, v))
+        .where(same_key(facts.c, late.c))
         .order_by(facts.c.recorded_at.desc(), facts.c.id.desc())
         .limit(1)
-        .correlate(versions)
         .subquery()
     )
-    known = exists().where(last.c[content].is_not_distinct_from(v[content]))
-    learned = select(*(v[name] for name in (*key, content)), literal(now, Instant)).distinct()
-    learned = learned.where(or_(v.recorded_at.is_(None), corrects), ~known)
+    learned = (
+        select(*(late.c[name] for name in (*key, content)), literal(now, Instant))
+        .where(
+            ~exists().where(same_key(late.c, v), later),
+            ~exists().where(last.c[content].is_not_distinct_from(late.c[content])),
+        )
+        .distinct()
+    )
     added += _rows(db, insert(facts).from_select([*key, content, "recorded_at"], learned))
     if added >= _ANALYZE_FROM:
         _analyze(db, facts)
