@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from deployments import launcher
 from lifecycle.delivery.carriers import open_carrier
 from lifecycle.delivery.outcomes import NotDelivered
-from lifecycle.persistence import database
+from lifecycle.persistence import DatabaseOutdated, database
 from lifecycle.settings import Settings, known_variables
 
 
@@ -31,8 +31,8 @@ def _database() -> Iterator[tuple[str, str, bool]]:
         with database.transaction() as db:
             yield "database", f"PostgreSQL {database.server_version(db)}", True
             yield "migrations", f"at {database.revision(db)}", True
-    except database.DatabaseOutdated as error:
-        yield "migrations", f"{error}: run `lifecycle migrate`", False
+    except DatabaseOutdated as error:
+        yield "migrations", str(error), False
     except SQLAlchemyError as error:
         yield "database", f"cannot be used: {type(error).__name__}", False
 

@@ -19,6 +19,7 @@ from pydantic_settings import SettingsError
 
 from deployments import deploy as deploying
 from deployments import launcher
+from lifecycle.persistence import DatabaseOutdated
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.outbox import State
 from lifecycle.rules.runs import RunFailed
@@ -44,7 +45,9 @@ def up(
     port
         Where the Prefect server listens, on this machine only.
     """
-    with suppress(KeyboardInterrupt), launcher.running(read_settings(), port) as running:
+    configured = read_settings()
+    _ready_database()
+    with suppress(KeyboardInterrupt), launcher.running(configured, port) as running:
         print(f"Prefect: {running.ui}\nStop with Ctrl-C.", flush=True)
         running.watch()
 
@@ -93,7 +96,7 @@ def import_(path: Path, *, dry_run: Annotated[bool, Parameter(negative="")] = Fa
     dry_run
         Check everything, record nothing.
     """
-    launcher.connect(read_settings())
+    os.environ.update(launcher.environment(read_settings(), launcher.PORT))  # no server is needed for this
     from tasks.import_records import import_files
 
     for what, number in sorted(import_files.fn(path, datetime.now(UTC), dry_run=dry_run).items()):
@@ -119,6 +122,7 @@ def demo(
     """
     os.environ.setdefault("LIFECYCLE_HOME", str(user_data_path("lifecycle-demo")))
     configured = read_settings()
+    _ready_database()
     with suppress(KeyboardInterrupt), launcher.running(configured, port) as running:
         launcher.connect(configured)
         from deployments.demo import play
@@ -237,6 +241,13 @@ def resolve(*keys: str, decision: Annotated[Literal["sent", "again", "cancel"], 
     show.resolve(list(keys), decision)
 
 
+def _ready_database() -> None:
+    """Have the database before anything needs it; the embedded one then runs as long as this process."""
+    from lifecycle.persistence import database
+
+    database.configured()
+
+
 def read_settings() -> Settings:
     """The settings; wrong ones end the program with all of them listed, one per line, and without their values."""
     try:
@@ -273,5 +284,5 @@ def main() -> None:
             "\n".join(f"{finding} ({finding.value})" if finding.value else str(finding) for finding in error.findings),
             WRONG_INPUT,
         )
-    except (launcher.StartError, deploying.DeployError, RunFailed) as error:
+    except (launcher.StartError, deploying.DeployError, RunFailed, DatabaseOutdated) as error:
         fail(str(error))

@@ -6,6 +6,7 @@ whatever was started is stopped in reverse order, the worker before the server i
 
 import atexit
 import base64
+import ctypes
 import json
 import os
 import signal
@@ -28,6 +29,9 @@ HOST = "127.0.0.1"
 PORT = 4200
 START_SECONDS = 180
 STOP_SECONDS = 30
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
 
 
 class StartError(Exception):
@@ -234,9 +238,16 @@ def _process(command: list[str], env: dict[str, str], log: Path) -> Iterator[sub
                 stderr=subprocess.STDOUT,
                 # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop in the right order.
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
             stack.callback(_stop, process)
         yield process
+
+
+def _end_with_parent() -> None:
+    """On Linux, have the kernel end this process when its parent is killed and cannot do it."""
+    if _LIBC:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @contextmanager

@@ -38,6 +38,7 @@ def deliver_outbox(connections: Annotated[int, Field(ge=1, le=16)] = CONNECTIONS
 def deliver_now(summary: Summary, connections: int = CONNECTIONS) -> None:
     """Deliver what is due by now; the figures go into `summary`."""
     if take_stock()["queued"]:
+        # Connections, not work: threads, whatever the task runner for portions is.
         for done in deliver.map(range(connections), until=now()).result():
             summary.counts.update(done)
     describe_outbox(summary, look())

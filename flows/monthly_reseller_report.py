@@ -1,16 +1,15 @@
 """The monthly reseller report: one mail per reseller with the three lists of its customers' licences."""
 
 from collections import Counter, defaultdict
-from typing import Annotated, cast
-from uuid import UUID
+from typing import Annotated
 
 from prefect import flow
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.futures import as_completed
+from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.business_day import now, scheduled_day, today
 from flows.deliver_outbox import deliver_now
+from flows.portions import counted
 from lifecycle.rules.calendar import first_of_month, month_of, scheduled_moment
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.reseller_report import Mail, Standing, Wish, mail_for, portions
@@ -22,7 +21,11 @@ from tasks.runs import recorded
 PORTION_LINES = 2_000
 
 
-@flow(name="monthly-reseller-report", flow_run_name="monthly-reseller-report {month}")
+def _run_name() -> str:
+    return f"monthly-reseller-report {flow_run.parameters['month'] or format(scheduled_day(), '%Y-%m')}"
+
+
+@flow(name="monthly-reseller-report", flow_run_name=_run_name)
 def monthly_reseller_report(
     month: Annotated[str, Field(pattern=r"^(\d{4}-(0[1-9]|1[0-2]))?$")] = "",
     resellers: str = "all",
@@ -75,24 +78,14 @@ def monthly_reseller_report(
             return summary
         summary.failed.add(NOT_RENDERED)
         summary.counts.update(mail for mail in todo.values() if mail not in _QUEUED)
-        summary.counts.update(_queue(order, [report for report in standings if todo[report.id] in _QUEUED], todo))
+        to_queue = portions([report for report in standings if todo[report.id] in _QUEUED], PORTION_LINES)
+        cut = [{report.id: todo[report.id] for report in portion} for portion in to_queue]
+        summary.counts.update(counted(queue_mails, "portion", cut, "mails queued", order=order))
         deliver_now(summary)
     return summary
 
 
 _QUEUED = {Mail.QUEUE, Mail.COPY, Mail.WITHHOLD}
-
-
-def _queue(order: Order, reports: list[Standing], todo: dict[int, Mail]) -> Counter[str]:
-    """Queue the mails of these reports, portion by portion on the task runner, with a progress bar in the UI."""
-    futures = queue_mails.map(order, [{r.id: todo[r.id] for r in p} for p in portions(reports, PORTION_LINES)])
-    counts: Counter[str] = Counter()
-    progress = cast(UUID, create_progress_artifact(0.0, description="mails queued")) if len(futures) > 1 else None
-    for done, future in enumerate(as_completed(futures), start=1):
-        counts.update(future.result())
-        if progress:
-            update_progress_artifact(progress, 100 * done / len(futures))
-    return counts
 
 
 def _codes(resellers: str) -> list[str] | None:

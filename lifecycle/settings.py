@@ -18,6 +18,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from lifecycle.rules.addresses import is_address
 from lifecycle.rules.languages import Locale
 
+# Flow runs start in the project's folder, commands anywhere: both read the project's file, and the folder's on top.
+_PROJECT = Path(__file__).parent.parent
+
 
 def _time_zone(name: str) -> str:
     if name not in available_timezones():
@@ -73,7 +76,11 @@ class Settings(BaseSettings):
     """One installation. Immutable once read."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LIFECYCLE_", env_nested_delimiter="__", env_file=".env", frozen=True, extra="ignore"
+        env_prefix="LIFECYCLE_",
+        env_nested_delimiter="__",
+        env_file=(_PROJECT / ".env", ".env"),
+        frozen=True,
+        extra="ignore",
     )
 
     home: Path = Field(default_factory=lambda: user_data_path("lifecycle"))

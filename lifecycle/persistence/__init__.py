@@ -1,1 +1,5 @@
 """Rows: the only place that knows SQL. Functions take a session and leave committing to their caller."""
+
+
+class DatabaseOutdated(Exception):
+    """The database's tables are not those of this program: an operator must migrate it."""

@@ -16,14 +16,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from lifecycle.persistence import DatabaseOutdated
 from lifecycle.settings import settings
 
 # Two processes that migrate at once act one after the other.
 _MIGRATION_LOCK = 0x11FEC7C1E
-
-
-class DatabaseOutdated(Exception):
-    """The database's tables are not those of this program."""
 
 
 @contextmanager
@@ -53,7 +50,9 @@ def engine(url: str | None, home: Path) -> Engine:
     with reached.connect() as db:
         found = revision(db)
     if found != _head():
-        raise DatabaseOutdated(f"database is at {found or 'no revision'}, the program needs {_head()}")
+        raise DatabaseOutdated(
+            f"the database is at {found or 'no revision'}, the program needs {_head()}: run `lifecycle migrate`"
+        )
     return reached
 
 
