@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 
 from deployments.deploy import POOL, ROOT, TAG, installation
+from deployments.run import names
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 SCHEDULES = [(deployment, schedule) for deployment in DEPLOYMENTS for schedule in deployment.get("schedules", [])]
@@ -22,8 +22,7 @@ def flow_of(deployment: dict[str, Any]) -> Flow[..., Any]:
 
 
 def test_file_flow_and_deployment_share_one_name_and_none_is_missing() -> None:
-    files = {path.stem.replace("_", "-") for path in Path(ROOT / "flows").glob("*.py") if path.stem != "__init__"}
-    assert files == {deployment["name"] for deployment in DEPLOYMENTS} == {flow_of(d).name for d in DEPLOYMENTS}
+    assert set(names()) == {deployment["name"] for deployment in DEPLOYMENTS} == {flow_of(d).name for d in DEPLOYMENTS}
 
 
 @each_deployment
