@@ -124,7 +124,6 @@ def demo(
     configured = read_settings()
     _ready_database()
     with suppress(KeyboardInterrupt), launcher.running(configured, port) as running:
-        launcher.connect(configured)
         from deployments.demo import play
 
         completed = play(running)

@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments import sample
 from deployments.launcher import Running
@@ -46,9 +47,10 @@ def play(running: Running) -> bool:
     completed = True
     print(f"\n{'run':26} {'outcome':10} what it shows, and counts")
     for job in jobs(business):
-        flow_run: Any = run_deployment(
-            f"{job.flow}/{job.flow}", parameters=job.parameters, timeout=600, poll_interval=0.5, as_subflow=False
-        )
+        with temporary_settings({PREFECT_API_URL: running.api}):
+            flow_run: Any = run_deployment(
+                f"{job.flow}/{job.flow}", parameters=job.parameters, timeout=600, poll_interval=0.5, as_subflow=False
+            )
         completed &= _report(job, flow_run)
     print(
         f"\nPrefect    {running.ui}\nmails      {settings().mail_target}\ndocuments  {_documents(home / 'documents')}"
