@@ -399,27 +399,24 @@ def _associations(customer: Customer) -> Iterator[Row]:
 def _holdings(customer: Customer) -> Iterator[Holding]:
     number = customer.number
     if number <= len(EDGES):
-        yield _licence(customer, 1, (_first_term(EDGES[number - 1], 12),))
+        yield _licence(customer, 1, 12, (_first_term(EDGES[number - 1], 12),))
     elif number == len(EDGES) + 1:
-        yield _licence(customer, 1, LEAP)
+        yield _licence(customer, 1, 12, LEAP)
     elif number == len(EDGES) + 2:
-        yield _licence(customer, 1, CORRECTED)
+        yield _licence(customer, 1, 12, CORRECTED)
     else:
         for nth in range(1, 2 + (number % 5 == 0) + (number % 17 == 0)):
             state = STATES[(number + 5 * nth) % len(STATES)]
-            yield _licence(customer, nth, _terms(state, number * 13 + nth * 31, _months(number, nth)))
+            months = 6 if (number + nth) % 9 == 0 and state is not FAR else 12
+            yield _licence(customer, nth, months, _terms(state, number * 13 + nth * 31, months))
     if number % 20 == 7:
         product = ("SRV-DOMAIN", "SRV-HOSTING", "MEM-GOLD", "APP-CUSTOM")[number // 20 % 4]
         months = 1 if product == "MEM-GOLD" else 12
         yield Holding(customer, f"S{number:04}-9", product, _terms(EXPIRING, number, months))
 
 
-def _months(number: int, nth: int) -> int:
-    return 6 if (number + nth) % 9 == 0 else 12
-
-
-def _licence(customer: Customer, nth: int, terms: tuple[Term, ...]) -> Holding:
-    product = "LIC-HALF" if _months(customer.number, nth) == 6 else PRODUCTS[customer.number % 3][0]
+def _licence(customer: Customer, nth: int, months: int, terms: tuple[Term, ...]) -> Holding:
+    product = "LIC-HALF" if months == 6 else PRODUCTS[customer.number % 3][0]
     return Holding(customer, f"L{customer.number:04}-{nth}", product, terms)
 
 

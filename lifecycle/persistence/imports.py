@@ -240,11 +240,18 @@ def _contradictions(db: Connection, rows: Select[Any], column: str, expected: st
     torn = select(*keys).where(staged.c.content.is_not(None)).group_by(*keys).having(several).subquery()
     same = and_(torn.c.code == staged.c.code, torn.c.day == staged.c.day, torn.c.moment == moment)
     found = db.execute(
-        select(*torn.c, staged.c.file, staged.c.line).join(torn, same).order_by(*torn.c, staged.c.file, staged.c.line),
+        select(torn.c.code, torn.c.day, cast(torn.c.moment, Text), staged.c.file, staged.c.line, staged.c.content)
+        .join(torn, same)
+        .order_by(*torn.c, staged.c.file, staged.c.line),
         execution_options=_STREAMED,
     )
-    for _, group in groupby(found, key=lambda row: tuple(row[:3])):
+    # What they say, or when, could not be read and looks like something else now.
+    doubtful = {(f.where, f.line) for f in findings.kept if f.column in {column, "recorded_at"}}
+    sound = (row for row in found if (row.file, row.line) not in doubtful)
+    for _, group in groupby(sound, key=lambda row: tuple(row[:3])):
         first, *others = group
+        if all(row.content == first.content for row in others):
+            continue
         problem = f"contradicts {first.file} line {first.line}, recorded at the same time"
         findings.add(Finding(row.file, problem, expected, shown(row.code), row.line, column) for row in others)
 
@@ -303,8 +310,10 @@ def _merge(db: Connection, target: Table, staged: Table, source: Subquery, given
     Not by ON CONFLICT: that locks each row that stays as it is, which writes to all of them.
     """
     changing = {c.name: c for c in source.c if c.name in given | {"imported_reseller_id"} and c.name != "code"}
-    differs = or_(*(target.c[name].is_distinct_from(value) for name, value in changing.items()))
-    changed = _rows(db, update(target).values(changing).where(target.c.code == source.c.code, differs))
+    changed = 0
+    if changing:
+        differs = or_(*(target.c[name].is_distinct_from(value) for name, value in changing.items()))
+        changed = _rows(db, update(target).values(changing).where(target.c.code == source.c.code, differs))
     columns = [column for column in source.c if column.name != "line"]
     unknown = select(*columns, literal(now, Instant)).where(~exists().where(target.c.code == source.c.code))
     names = [column.name for column in columns]
@@ -399,6 +408,7 @@ def _add_versions(db: Connection, facts: Table, versions: Table, content: str, n
         .where(same_key(facts.c, late.c))
         .order_by(facts.c.recorded_at.desc(), facts.c.id.desc())
         .limit(1)
+        .correlate(late)
         .subquery()
     )
     learned = (
