@@ -1,5 +1,6 @@
 """A run's summary as Markdown, for the Prefect UI. Figures, codes and addresses of places; nobody's data."""
 
+from base64 import b64encode
 from collections.abc import Iterable
 
 from lifecycle.rules.runs import Summary, Table
@@ -11,8 +12,15 @@ def markdown(summary: Summary, outcome: str) -> str:
     if summary.dry_run:
         title += " (dry run: nothing was recorded or sent)"
     counts = Table("Counts", ("what", "number"), sorted(summary.counts.items()))
-    parts = [title, *(f"- {note}" for note in summary.notes), *map(_table, [counts, *summary.tables])]
+    notes = (f"- {note}" for note in summary.notes)
+    images = (_image(name, svg) for name, svg in summary.images)
+    parts = [title, *notes, _table(counts), *images, *map(_table, summary.tables)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _image(title: str, svg: str) -> str:
+    # The UI takes inline SVG out of Markdown and loads what is outside: an image has to come along as data.
+    return f"![{title}](data:image/svg+xml;base64,{b64encode(svg.encode()).decode()})"
 
 
 def _table(table: Table) -> str:

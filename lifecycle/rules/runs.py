@@ -18,7 +18,7 @@ class Summary:
     """One run's result, filled while it works.
 
     `counts` are figures by reason. `failed` are the reasons among them for which the run must end as failed, so that
-    somebody looks.
+    somebody looks. `images` are titles and SVG.
     """
 
     flow: str
@@ -29,6 +29,7 @@ class Summary:
     failed: set[str] = field(default_factory=set)
     tables: list[Table] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    images: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def failures(self) -> int:
