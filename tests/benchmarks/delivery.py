@@ -1,0 +1,129 @@
+"""Delivery to a mail server that does nothing but accept, beside a loop that hands it ready bytes."""
+
+import os
+import smtplib
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from threading import Thread
+from uuid import uuid4
+
+from flows.deliver_outbox import CONNECTIONS
+from lifecycle.persistence import database, outbox, runs
+from lifecycle.persistence.outbox import Body, Message
+from lifecycle.rendering.message import Attachment, Letter, Mailbox, compose
+from lifecycle.rendering.templates import Content
+from lifecycle.settings import settings
+from tasks.delivery import deliver
+from tests.benchmarks.measuring import Figure, Stopwatch, installation
+
+DAY = date(2019, 9, 1)
+TEXT, HTML, ATTACHMENT = "Riga di prova\n" * 70, "<p>Riga di prova</p>\n" * 200, os.urandom(25_000)
+SENDER, RECIPIENT = "lifecycle@example.com", "reseller@example.org"
+
+
+def bench(scale: float) -> list[Figure]:
+    number = max(200, round(4_000 * scale))
+    with sink() as port, installation():
+        os.environ["LIFECYCLE_MAIL_URL"] = f"smtp://127.0.0.1:{port}?tls=none"
+        settings.cache_clear()
+        _queue(number)
+        ready = _ready_bytes(port, number)
+        return [
+            Figure(
+                f"mails of 25 kB over {CONNECTIONS} connections",
+                _delivery(number),
+                "/s",
+                "ready bytes sent by smtplib",
+                ready,
+            )
+        ]
+
+
+def _queue(number: int) -> None:
+    run, body = uuid4(), Body("Rapporto", TEXT, HTML, ("report.xlsx", "application/zip", ATTACHMENT))
+    with database.transaction() as db:
+        runs.start(db, run, "monthly-reseller-report", DAY, dry_run=False, prefect_id=None)
+        for start in range(0, number, 500):
+            outbox.queue(
+                db,
+                [
+                    Message(f"bench/{i}", "reseller-report", RECIPIENT, "Reseller", DAY, run, body)
+                    for i in range(start, min(start + 500, number))
+                ],
+            )
+
+
+def _delivery(number: int) -> float:
+    """Messages per second out of the outbox."""
+    watch, until = Stopwatch(), datetime.now(UTC) + timedelta(minutes=1)
+    with watch.running(), ThreadPoolExecutor(CONNECTIONS) as threads:
+        counts = list(threads.map(deliver.fn, range(CONNECTIONS), [until] * CONNECTIONS))
+    assert sum(count["sent"] for count in counts) == number, counts
+    return number / watch.seconds
+
+
+def _ready_bytes(port: int, number: int) -> float:
+    """Messages per second of a loop that only sends."""
+    letter = Letter(
+        "<1@example.com>",
+        "reseller-report",
+        datetime.now(UTC),
+        Mailbox(SENDER),
+        Mailbox(RECIPIENT),
+        Content("Rapporto", TEXT, HTML),
+        attachment=Attachment("report.xlsx", "application/zip", ATTACHMENT),
+    )
+    content, each = compose(letter), number // CONNECTIONS
+
+    def send(_: int) -> None:
+        with smtplib.SMTP("127.0.0.1", port) as connection:
+            for _ in range(each):
+                connection.sendmail(SENDER, [RECIPIENT], content)
+
+    watch = Stopwatch()
+    with watch.running(), ThreadPoolExecutor(CONNECTIONS) as threads:
+        list(threads.map(send, range(CONNECTIONS)))
+    return each * CONNECTIONS / watch.seconds
+
+
+@contextmanager
+def sink() -> Iterator[int]:
+    """A mail server in a process of its own, as light as it can be. Yields its port."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_listen, args=(theirs,), daemon=True)
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        process.kill()
+        process.join()
+
+
+def _listen(parent: Connection) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        parent.send(server.getsockname()[1])
+        while True:
+            Thread(target=_accept, args=server.accept()[:1], daemon=True).start()
+
+
+def _accept(client: socket.socket) -> None:
+    with client, client.makefile("rb") as lines:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.sendall(b"220 sink\r\n")
+        for line in lines:
+            if line.upper().startswith(b"QUIT"):
+                client.sendall(b"221 bye\r\n")
+                return
+            if line.upper().startswith(b"DATA"):
+                client.sendall(b"354 go on\r\n")
+                # Nothing follows the final dot before it is answered, so the reader's buffer is empty here.
+                end = b""
+                while end != b"\r\n.\r\n":
+                    end = (end + client.recv(1 << 20))[-5:]
+            client.sendall(b"250 ok\r\n")
