@@ -13,7 +13,7 @@ from lifecycle.delivery.carriers import Carrier, open_carrier
 from lifecycle.delivery.outcomes import Deferred, InDoubt, Refused, Unreachable
 from lifecycle.persistence import outbox
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.outbox import Claimed, Settlement
+from lifecycle.persistence.outbox import Claimed, Ended, Settlement
 from lifecycle.rendering.message import Attachment, Letter, Mailbox, compose, message_id
 from lifecycle.rendering.templates import Content
 from lifecycle.rules.outbox import WAITS, State, token, wait_after
@@ -57,15 +57,16 @@ def deliver(_number: int, until: datetime) -> Counter[str]:
     """
     counts: Counter[str] = Counter()
     with open_carrier(settings().mail_target) as carrier, outbox.delivering() as deliverer:
+        ended: Ended | None = None
         for message in deliverer.claims(until, CLAIMED_AT_ONCE):
-            attempt = deliverer.begin(message, carrier.name)
-            if attempt is None:
-                continue
-            how = _hand_over(carrier, message)
-            deliverer.settle(attempt, how)
-            counts[how.outcome] += 1
-            if how.outcome == UNREACHABLE:
-                break
+            attempt = deliverer.begin(message, carrier.name, ended)
+            ended = attempt and Ended(attempt, _hand_over(carrier, message))
+            if ended:
+                counts[ended.how.outcome] += 1
+                if ended.how.outcome == UNREACHABLE:
+                    break
+        if ended:
+            deliverer.settle(*ended)
     return counts
 
 

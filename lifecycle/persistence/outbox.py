@@ -11,12 +11,12 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, insert, text
+from sqlalchemy import BigInteger, Connection, Interval, Row, Text, bindparam, insert, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lifecycle.persistence.database import configured
@@ -74,6 +74,11 @@ class Settlement:
     reply: str
     digest: str | None = None
     wait: timedelta | None = None
+
+
+class Ended(NamedTuple):
+    attempt: int
+    how: Settlement
 
 
 def queue(db: Connection, outgoing: Sequence[Message]) -> list[str]:
@@ -154,20 +159,9 @@ ORDER BY due_at, id
 """)
 
 
-_BEGIN = text("""
-WITH begun AS (
-    UPDATE messages SET state = 'sending', lease_until = now() + :lease
-    WHERE id = :message AND state = 'queued' AND claimed_by = :deliverer
-    RETURNING id
-)
-INSERT INTO message_attempts (message_id, worker, carrier, started_at)
-SELECT id, :deliverer, :carrier, clock_timestamp() FROM begun
-RETURNING id
-""")
-
-
+# One statement, and so one round trip and one commit, settles an attempt and begins the next message; either may be null.
 # A deliverer that was taken for dead and was not still knows best: it may settle what is in doubt.
-_SETTLE = text("""
+_ADVANCE = text("""
 WITH attempt AS (
     UPDATE message_attempts SET finished_at = clock_timestamp(), outcome = :outcome, reply = :reply
     WHERE id = :attempt RETURNING message_id, worker
@@ -175,21 +169,39 @@ WITH attempt AS (
     UPDATE messages SET state = :state, digest = coalesce(:digest, digest),
         sent_at = CASE WHEN :state = 'sent' THEN clock_timestamp() END,
         failures = failures + (CASE WHEN :state = 'queued' THEN 1 ELSE 0 END),
-        due_at = CASE WHEN :state = 'queued' THEN now() + cast(:wait AS interval) ELSE due_at END,
+        due_at = CASE WHEN :state = 'queued' THEN now() + :wait ELSE due_at END,
         claimed_by = CASE WHEN :state = 'in_doubt' THEN claimed_by END, lease_until = NULL
     FROM attempt
     WHERE id = message_id AND claimed_by = worker AND state IN ('sending', 'in_doubt')
     RETURNING id
+), dropped AS (
+    DELETE FROM message_bodies USING settled WHERE message_id = id AND :state = 'sent'
+), begun AS (
+    UPDATE messages SET state = 'sending', lease_until = now() + :lease
+    WHERE id = :message AND state = 'queued' AND claimed_by = :deliverer
+    RETURNING id
 )
-DELETE FROM message_bodies USING settled WHERE message_id = id AND :state = 'sent'
-""").bindparams(bindparam("state", type_=messages.c.state.type), bindparam("digest", type_=messages.c.digest.type))
+INSERT INTO message_attempts (message_id, worker, carrier, started_at)
+SELECT id, :deliverer, :carrier, clock_timestamp() FROM begun
+RETURNING id
+""").bindparams(
+    bindparam("attempt", type_=BigInteger),
+    bindparam("message", type_=BigInteger),
+    bindparam("carrier", type_=Text),
+    bindparam("state", type_=Text),
+    bindparam("outcome", type_=Text),
+    bindparam("reply", type_=Text),
+    bindparam("digest", type_=Text),
+    bindparam("wait", type_=Interval),
+)
 
 
 class Deliverer:
     """One session that delivers. It holds its advisory lock, by which the others know that it lives."""
 
     def __init__(self, db: Connection) -> None:
-        self._db = db
+        # Every step is one statement, which is a transaction by itself without a BEGIN and a COMMIT of ours.
+        self._db = db.execution_options(isolation_level="AUTOCOMMIT")
         self._number = secrets.randbelow(2**31)
         with db.begin():
             db.execute(text(f"SELECT pg_advisory_lock({_DELIVERERS}, :number)"), {"number": self._number})
@@ -216,18 +228,34 @@ class Deliverer:
                 for row in self._db.execute(_CLAIM, claim)
             ]
 
-    def begin(self, message: Claimed, carrier: str) -> int | None:
-        """Say, before it is handed to `carrier`, that it will be. Returns the attempt; None: it is no longer ours."""
-        begun = {"message": message.id, "deliverer": str(self._number), "carrier": carrier, "lease": LEASE}
-        with self._db.begin():
-            attempt: int | None = self._db.execute(_BEGIN, begun).scalar_one_or_none()
-        return attempt
+    def begin(self, message: Claimed, carrier: str, ended: Ended | None = None) -> int | None:
+        """Say, before it is handed to `carrier`, that it will be. Returns the attempt; None: it is no longer ours.
+
+        Settles what `ended` before it in the same transaction: that halves the commits, on which delivery waits most.
+        """
+        return self._advance(ended, message.id, carrier)
 
     def settle(self, attempt: int, how: Settlement) -> None:
         """Record how an attempt ended; a sent message's body is dropped."""
-        ended = asdict(how) | {"attempt": attempt, "wait": how.wait or timedelta()}
+        self._advance(Ended(attempt, how), None, None)
+
+    def _advance(self, ended: Ended | None, message: int | None, carrier: str | None) -> int | None:
+        attempt, how = ended or (None, None)
+        step = {
+            "attempt": attempt,
+            "state": how and how.state,
+            "outcome": how and how.outcome,
+            "reply": how and how.reply,
+            "digest": how and how.digest,
+            "wait": how and how.wait,
+            "message": message,
+            "deliverer": str(self._number),
+            "carrier": carrier,
+            "lease": LEASE,
+        }
         with self._db.begin():
-            self._db.execute(_SETTLE, ended)
+            begun: int | None = self._db.execute(_ADVANCE, step).scalar_one_or_none()
+        return begun
 
     def leave(self) -> None:
         """Free what is claimed and not begun, and be no deliverer any more."""
