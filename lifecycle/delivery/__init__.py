@@ -1,1 +1,1 @@
-"""Out of the process: mail servers and mail folders."""
+"""Out of the process: mail servers, mail folders, the provisioning system."""

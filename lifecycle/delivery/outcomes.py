@@ -3,6 +3,8 @@
 The messages hold no personal data; a server's own words, which can quote an address, are in `reply`.
 """
 
+from datetime import timedelta
+
 
 class NotDelivered(Exception):
     """The message is not known to have arrived."""
@@ -17,7 +19,11 @@ class Refused(NotDelivered):
 
 
 class Deferred(NotDelivered):
-    """The server does not take this message now: try it again later."""
+    """The server does not take this message now: try it again later, and not before `wait` if the server named one."""
+
+    def __init__(self, fact: str, reply: str = "", wait: timedelta | None = None) -> None:
+        super().__init__(fact, reply)
+        self.wait = wait
 
 
 class Unreachable(NotDelivered):
