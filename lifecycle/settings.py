@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lifecycle.rules.addresses import is_address
 from lifecycle.rules.languages import Locale
+from lifecycle.rules.provisioning import checked_url, key_of
 
 # Flow runs start in the project's folder, commands anywhere: both read the project's file, and the folder's on top.
 _PROJECT = Path(__file__).parent.parent
@@ -40,6 +41,16 @@ def _database_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _provisioning_url(url: SecretStr) -> SecretStr:
+    checked_url(url.get_secret_value())
+    return url
+
+
+def _provisioning_secret(secret: SecretStr) -> SecretStr:
+    key_of(secret.get_secret_value())
+    return secret
+
+
 def _address(value: str) -> str:
     if not is_address(value):
         raise ValueError("not an e-mail address; expected name@domain")
@@ -51,9 +62,11 @@ class _Group(BaseModel):
 
 
 class GoLive(_Group):
-    """The day from which a stream's messages leave the house. None: it is live."""
+    """The day from which a stream's messages and calls leave the house. None: it is live."""
 
     reseller_report: date | None = None
+    customer_notice: date | None = None
+    access_change: date | None = None
 
 
 class Issuer(_Group):
@@ -70,6 +83,14 @@ class Policy(_Group):
     """The numbers of the rules that an installation may change."""
 
     report_expired_from_months: int = Field(default=3, ge=0, le=6)
+    warning_days: int = Field(default=30, ge=0)
+
+
+class Brake(_Group):
+    """A run that would cut off more than this share of the active base and more than this count waits for a person."""
+
+    share: float = Field(default=0.02, ge=0, le=1)
+    count: int = Field(default=25, ge=0)
 
 
 class Settings(BaseSettings):
@@ -81,17 +102,29 @@ class Settings(BaseSettings):
         env_file=(_PROJECT / ".env", ".env"),
         frozen=True,
         extra="ignore",
+        hide_input_in_errors=True,  # it can be a password
     )
 
     home: Path = Field(default_factory=lambda: user_data_path("lifecycle"))
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = None
     mail_url: Annotated[SecretStr, AfterValidator(_mail_url)] | None = None
+    provisioning_url: Annotated[SecretStr, AfterValidator(_provisioning_url)] | None = None
+    provisioning_secret: Annotated[SecretStr, AfterValidator(_provisioning_secret)] | None = None
     timezone: Annotated[str, AfterValidator(_time_zone)] = "Europe/Rome"
     locale: Locale = "it"
     task_runner: Literal["threads", "processes"] = "threads"
     go_live: GoLive = GoLive()
     issuer: Issuer = Issuer()
     policy: Policy = Policy()
+    brake: Brake = Brake()
+
+    @field_validator("provisioning_secret")
+    @classmethod
+    def _goes_with_a_url(cls, secret: SecretStr | None, before: ValidationInfo) -> SecretStr | None:
+        # A wrong URL is not in the data: it was given all the same.
+        if secret is None and before.data.get("provisioning_url", "wrong") is not None:
+            raise ValueError("missing; LIFECYCLE_PROVISIONING_URL needs it")
+        return secret
 
     @property
     def zone(self) -> ZoneInfo:
@@ -106,6 +139,14 @@ class Settings(BaseSettings):
             if self.mail_url
             else (self.home / "mail").absolute().as_uri().replace("file:", "maildir:", 1)
         )
+
+    @property
+    def provisioning(self) -> tuple[str | None, str | None]:
+        """Where access changes are posted, as a URL, and the secret that signs them; None: nowhere."""
+        url, secret = (
+            value.get_secret_value() if value else None for value in (self.provisioning_url, self.provisioning_secret)
+        )
+        return url, secret
 
 
 @cache

@@ -1,0 +1,126 @@
+"""Settings: all wrong ones at once, and never their values."""
+
+import base64
+import os
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from deployments.cli import read_settings
+from lifecycle.settings import Settings, known_variables
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.upper().startswith("LIFECYCLE_")]:
+        monkeypatch.delenv(name)
+
+
+def complaints(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    with pytest.raises(SystemExit) as end:
+        read_settings()
+    assert end.value.code == 2
+    return capsys.readouterr().err.splitlines()
+
+
+def test_nothing_has_to_be_set() -> None:
+    found = Settings()
+    assert found.provisioning == (None, None)
+    assert found.go_live.customer_notice is None
+    assert found.go_live.access_change is None
+    assert found.policy.warning_days == 30
+    assert (found.brake.share, found.brake.count) == (0.02, 25)
+
+
+def test_each_is_an_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "LIFECYCLE_PROVISIONING_URL": "https://example.com/access",
+        "LIFECYCLE_PROVISIONING_SECRET": SECRET,
+        "LIFECYCLE_GO_LIVE__CUSTOMER_NOTICE": "2024-02-29",
+        "LIFECYCLE_GO_LIVE__ACCESS_CHANGE": "2024-03-01",
+        "LIFECYCLE_POLICY__WARNING_DAYS": "0",
+        "LIFECYCLE_BRAKE__SHARE": "0.5",
+        "LIFECYCLE_BRAKE__COUNT": "0",
+    }.items():
+        assert name in known_variables()
+        monkeypatch.setenv(name, value)
+    found = read_settings()
+    assert found.provisioning == ("https://example.com/access", SECRET)
+    assert (found.go_live.customer_notice, found.go_live.access_change) == (date(2024, 2, 29), date(2024, 3, 1))
+    assert found.policy.warning_days == 0
+    assert (found.brake.share, found.brake.count) == (0.5, 0)
+
+
+def test_a_file_is_read_and_the_environment_is_stronger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("LIFECYCLE_BRAKE__COUNT=7\nLIFECYCLE_BRAKE__SHARE=0.1\nOTHER=1\n")
+    monkeypatch.setenv("LIFECYCLE_BRAKE__COUNT", "8")
+    assert (read_settings().brake.share, read_settings().brake.count) == (0.1, 8)
+
+
+def test_what_is_unknown_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`lifecycle check` names it; a newer or older installation must start with it all the same."""
+    monkeypatch.setenv("LIFECYCLE_CARDS__LEAD_DAYS", "3")
+    monkeypatch.setenv("LIFECYCLE_BRAKE__OTHER", "3")
+    (tmp_path / ".env").write_text("LIFECYCLE_OTHER__THING=1\n")
+    assert read_settings() == Settings()
+
+
+def test_all_wrong_ones_are_listed_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = {
+        "LIFECYCLE_DATABASE_URL": "mysql://u:s3cret@h/d",
+        "LIFECYCLE_MAIL_URL": "imap://u:s3cret@h",
+        "LIFECYCLE_PROVISIONING_URL": "http://u:s3cret@example.com/",
+        "LIFECYCLE_PROVISIONING_SECRET": "whsec_s3cret",
+        "LIFECYCLE_TIMEZONE": "Rome",
+        "LIFECYCLE_GO_LIVE__ACCESS_CHANGE": "29/02/2024",
+        "LIFECYCLE_GO_LIVE__CUSTOMER_NOTICE": "2023-02-29",
+        "LIFECYCLE_POLICY__WARNING_DAYS": "-1",
+        "LIFECYCLE_BRAKE__SHARE": "nan",
+        "LIFECYCLE_BRAKE__COUNT": "-1",
+    }
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    lines = complaints(capsys)
+    assert {line.partition(":")[0] for line in lines} == set(wrong)
+    assert len(lines) == len(wrong)
+    assert "s3cret" not in "".join(lines)
+
+
+@pytest.mark.parametrize("url", ["https://example.com/", "http://example.com/"], ids=["right", "wrong"])
+def test_a_provisioning_url_needs_a_secret(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_PROVISIONING_URL", url)
+    assert complaints(capsys)[-1] == "LIFECYCLE_PROVISIONING_SECRET: missing; LIFECYCLE_PROVISIONING_URL needs it"
+
+
+@pytest.mark.parametrize("share", ["-0.01", "1.01", "2 %"])
+def test_a_share_is_between_none_and_all(
+    share: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_BRAKE__SHARE", share)
+    assert complaints(capsys)[0].startswith("LIFECYCLE_BRAKE__SHARE: ")
+
+
+def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFECYCLE_PROVISIONING_URL", "https://user:s3cret@example.com/")
+    monkeypatch.setenv("LIFECYCLE_PROVISIONING_SECRET", SECRET)
+    for shown in (repr(Settings()), str(Settings()), Settings().model_dump_json()):
+        assert "s3cret" not in shown
+        assert SECRET not in shown
+
+
+def test_a_traceback_does_not_print_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that cannot read its settings writes the error itself into the run's log."""
+    monkeypatch.setenv("LIFECYCLE_PROVISIONING_SECRET", "whsec_s3cret")
+    monkeypatch.setenv("LIFECYCLE_MAIL_URL", "imap://u:s3cret@h")
+    with pytest.raises(ValidationError) as error:
+        Settings()
+    assert "s3cret" not in str(error.value)
