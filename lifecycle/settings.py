@@ -19,6 +19,7 @@ from lifecycle.rules.addresses import is_address
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.provisioning import checked_url, key_of
 
+
 # Flow runs start in the project's folder, commands anywhere: both read the project's file, and the folder's on top.
 _PROJECT = Path(__file__).parent.parent
 
