@@ -91,10 +91,7 @@ class Webhook:
     def __init__(self, url: str, secret: str, trust: ssl.SSLContext | None = None) -> None:
         """Certificates are checked against `trust`, by default the authorities this machine trusts."""
         self._key = key_of(secret)
-        try:
-            self._url = httpx.URL(checked_url(url))
-        except httpx.InvalidURL:
-            raise ValueError("not a URL; expected https://host/path") from None
+        self._url = httpx.URL(checked_url(url))
         self._client = httpx.Client(
             verify=trust or ssl.create_default_context(),
             timeout=httpx.Timeout(REPLY_SECONDS, connect=CONNECT_SECONDS),

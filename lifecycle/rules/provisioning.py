@@ -20,6 +20,9 @@ from lifecycle.rules.outbox import WAITS
 _URL_EXPECTED = "expected https://host/path (http:// only for this machine itself, such as http://127.0.0.1:8080/)"
 _SECRET_EXPECTED = "expected whsec_ and 24 to 64 random bytes in base64"  # noqa: S105 - says what one looks like
 
+_SERVER = re.compile(r"([^@]*@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
+"""What stands between the slashes: a login, a name or number, a port. All readers of URLs agree on such a one."""
+
 
 class Access(StrEnum):
     DISABLED = "disabled"
@@ -97,16 +100,17 @@ def checked_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        host.encode("idna")  # what a name is looked up by; it fails for names that cannot exist
+        on_this_machine = host == "localhost" or (_is_number(host) and ip_address(host).is_loopback)
+        host.encode("idna")  # how a name is looked up; it fails for one that cannot exist
         usable = (
-            host
+            _SERVER.fullmatch(parts.netloc)
+            and re.fullmatch(r"[!-~]+", url)
             and not parts.fragment
-            and not re.search(r"[^!-~]|\\", url)
-            and (parts.port is None or parts.port > 0)  # reading a port that is none raises
-            and (parts.scheme == "https" or (parts.scheme == "http" and _is_this_machine(host)))
+            and parts.port != 0  # reading it fails for one that cannot exist
+            and parts.scheme in ({"https", "http"} if on_this_machine else {"https"})
         )
     except ValueError:
-        usable = False
+        usable = None
     if not usable:
         raise ValueError(_URL_EXPECTED)
     return url
@@ -128,8 +132,5 @@ def asked_wait(retry_after: str, now: datetime) -> timedelta | None:
     return min(max(wait, timedelta(0)), WAITS[-1])
 
 
-def _is_this_machine(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _is_number(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdecimal()
