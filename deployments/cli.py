@@ -22,11 +22,12 @@ from deployments import launcher
 from lifecycle.persistence import DatabaseOutdated
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.outbox import State
-from lifecycle.rules.runs import RunFailed
+from lifecycle.rules.runs import HeldByBrake, RunFailed
 from lifecycle.settings import Settings
 
 FAILED = 1
 WRONG_INPUT = 2
+WAITING = 3
 
 app = App(name="lifecycle", help="The dated obligations of a subscription business, as Prefect flows.")
 
@@ -283,5 +284,7 @@ def main() -> None:
             "\n".join(f"{finding} ({finding.value})" if finding.value else str(finding) for finding in error.findings),
             WRONG_INPUT,
         )
+    except HeldByBrake as stop:
+        fail(str(stop), WAITING)
     except (launcher.StartError, deploying.DeployError, RunFailed, DatabaseOutdated) as error:
         fail(str(error))

@@ -10,7 +10,7 @@ from typing import Any, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from lifecycle.rules.findings import BadInput, Finding
-from lifecycle.rules.runs import RunFailed, Summary
+from lifecycle.rules.runs import HeldByBrake, RunFailed, Summary
 
 FLOWS = Path(__file__).parent.parent / "flows"
 
@@ -26,6 +26,9 @@ def run(name: str, tokens: list[str], *, as_json: bool) -> None:
         _print(flow(**parameters), "completed", as_json=as_json)
     except RunFailed as failure:
         _print(failure.summary, "failed", as_json=as_json)
+        raise
+    except HeldByBrake as stop:
+        _print(stop.summary, "waiting", as_json=as_json)
         raise
 
 

@@ -8,7 +8,9 @@ from pydantic import Field
 
 from flows.business_day import now, scheduled_day
 from lifecycle.rules.runs import Summary
+from tasks import provisioning
 from tasks.delivery import FAILED, IN_DOUBT, UNREACHABLE, deliver, look, take_stock, where_mails_go
+from tasks.provisioning import call
 from tasks.runs import recorded
 
 CONNECTIONS = 4
@@ -30,7 +32,7 @@ def deliver_outbox(connections: Annotated[int, Field(ge=1, le=16)] = CONNECTIONS
         if dry_run:
             describe_outbox(summary, look())
         else:
-            summary.failed.update({FAILED, IN_DOUBT, UNREACHABLE})
+            summary.failed.update({FAILED, IN_DOUBT, UNREACHABLE, provisioning.FAILED, provisioning.UNREACHABLE})
             deliver_now(summary, connections)
     return summary
 
@@ -39,7 +41,9 @@ def deliver_now(summary: Summary, connections: int = CONNECTIONS) -> None:
     """Deliver what is due by now; the figures go into `summary`."""
     if take_stock()["queued"]:
         # Connections, not work: threads, whatever the task runner for portions is.
-        for done in deliver.map(range(connections), until=now()).result():
+        delivering = deliver.map(range(connections), until=now())
+        calling = call.map(range(connections), until=now())
+        for done in [*delivering.result(), *calling.result()]:
             summary.counts.update(done)
     describe_outbox(summary, look())
 

@@ -61,10 +61,9 @@ def monthly_reseller_report(
             resellers=_codes(resellers),
             today=today(),
         )
-        live_from = settings().go_live.reseller_report
         wish = Wish(
             deliver=deliver or day >= this_month,
-            live=live_from is None or live_from <= day,
+            live=settings().go_live.is_live("reseller_report", day),
             skip_empty=skip_empty,
             resend=resend,
         )

@@ -19,7 +19,6 @@ from lifecycle.rules.addresses import is_address
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.provisioning import checked_url, key_of
 
-
 # Flow runs start in the project's folder, commands anywhere: both read the project's file, and the folder's on top.
 _PROJECT = Path(__file__).parent.parent
 
@@ -68,6 +67,11 @@ class GoLive(_Group):
     reseller_report: date | None = None
     customer_notice: date | None = None
     access_change: date | None = None
+
+    def is_live(self, stream: str, day: date) -> bool:
+        """Whether the stream's messages of that day leave the house."""
+        start: date | None = getattr(self, stream)
+        return start is None or start <= day
 
 
 class Issuer(_Group):

@@ -11,11 +11,13 @@ from prefect.cache_policies import NO_CACHE
 
 from lifecycle.delivery.carriers import Carrier, open_carrier
 from lifecycle.delivery.outcomes import Deferred, InDoubt, Refused, Unreachable
-from lifecycle.persistence import outbox
+from lifecycle.persistence import licence_expiry, outbox
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.outbox import Claimed, Ended, Settlement
+from lifecycle.persistence.outbox import Body, Claimed, Ended, Settlement
+from lifecycle.rendering import licence_notice
 from lifecycle.rendering.message import Attachment, Letter, Mailbox, compose, message_id
-from lifecycle.rendering.templates import Content
+from lifecycle.rendering.templates import Content, Issuer
+from lifecycle.rules.licence_notice import Contact
 from lifecycle.rules.outbox import WAITS, State, token, wait_after
 from lifecycle.settings import settings
 from tasks.runs import blame
@@ -60,7 +62,7 @@ def deliver(_number: int, until: datetime) -> Counter[str]:
         ended: Ended | None = None
         for message in deliverer.claims(until, CLAIMED_AT_ONCE):
             attempt = deliverer.begin(message, carrier.name, ended)
-            ended = attempt and Ended(attempt, _hand_over(carrier, message))
+            ended = Ended(attempt, _hand_over(carrier, message)) if attempt else None
             if ended:
                 counts[ended.how.outcome] += 1
                 if ended.how.outcome == UNREACHABLE:
@@ -103,7 +105,8 @@ def _hand_over(carrier: Carrier, message: Claimed) -> Settlement:
 
 
 def _letter(message: Claimed) -> Letter:
-    issuer, body = settings().issuer, message.body
+    issuer = settings().issuer
+    body = message.body or _notice(message)
     return Letter(
         message_id=message_id(message.key, issuer.mail_from.rpartition("@")[2]),
         kind=message.kind,
@@ -114,3 +117,13 @@ def _letter(message: Claimed) -> Letter:
         reply_to=Mailbox(issuer.reply_to) if issuer.reply_to else None,
         attachment=Attachment(*body.attachment) if body.attachment else None,
     )
+
+
+def _notice(message: Claimed) -> Body:
+    """A mail that is written as it is sent, with the names and contacts of that moment."""
+    issuer = settings().issuer
+    contact = Contact(issuer.name, issuer.reply_to or issuer.mail_from, None)
+    with transaction() as db:
+        notice = licence_expiry.notice(db, message.id, settings().locale, contact)
+    content = licence_notice.content(notice, Issuer(issuer.name, issuer.address, issuer.vat_number))
+    return Body(content.subject, content.text, content.html)

@@ -13,6 +13,7 @@ from lifecycle.persistence.database import transaction
 from lifecycle.rules.findings import BadInput, Finding, Findings
 from lifecycle.rules.records import Block, File, files, read
 from lifecycle.settings import settings
+from tasks.provisioning import calls_on
 from tasks.retries import transient
 
 
@@ -36,7 +37,8 @@ def import_files(path: Path, now: datetime, *, dry_run: bool) -> Counter[str]:
         imports.check(db, staging, incomplete, findings)
         if findings.total:
             raise BadInput(findings.kept, findings.total)
-        counts = imports.record(db, staging, given, now, zone)
+        calls = calls_on(now.astimezone(zone).date())
+        counts = imports.record(db, staging, given, now, zone, calls)
         if dry_run:
             db.rollback()
     return counts

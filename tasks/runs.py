@@ -8,13 +8,14 @@ from datetime import date
 from uuid import UUID, uuid4
 
 from prefect.artifacts import create_markdown_artifact
+from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 
 from lifecycle.persistence import runs
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import run_summary
 from lifecycle.rules.findings import BadInput
-from lifecycle.rules.runs import RunFailed, Summary
+from lifecycle.rules.runs import HeldByBrake, RunFailed, Summary
 
 log = logging.getLogger("lifecycle.runs")
 
@@ -23,8 +24,9 @@ log = logging.getLogger("lifecycle.runs")
 def recorded(flow: str, business_date: date, *, dry_run: bool) -> Iterator[Summary]:
     """One run, one row: started before anything else, finished with the summary, however the run ends.
 
-    The summary is published as an artifact without a key: with one, Prefect would copy it into its events. Raises
-    RunFailed at the end where items failed. A process that is killed leaves the row as running.
+    A run that waits for a person ends its row as waiting, and has another one when it goes on. The summary is published
+    as an artifact without a key: with one, Prefect would copy it into its events. Raises RunFailed at the end where
+    items failed. A process that is killed leaves the row as running.
     """
     summary = Summary(flow, business_date, dry_run, uuid4())
     prefect_id = UUID(flow_run.id) if flow_run.id else None
@@ -32,6 +34,9 @@ def recorded(flow: str, business_date: date, *, dry_run: bool) -> Iterator[Summa
         runs.start(db, summary.run_id, flow, business_date, dry_run, prefect_id)
     try:
         yield summary
+    except (Pause, HeldByBrake):
+        _close(summary, "waiting")
+        raise
     except BaseException as error:
         summary.notes.append(f"stopped by {type(error).__name__}")
         _close(summary, "refused" if isinstance(error, BadInput) else "failed")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from alembic import command
 from alembic.config import Config
@@ -21,6 +22,8 @@ from lifecycle.settings import settings
 
 # Two processes that migrate at once act one after the other.
 _MIGRATION_LOCK = 0x11FEC7C1E
+
+_one_at_a_time = Lock()
 
 
 @contextmanager
@@ -36,7 +39,8 @@ def transaction() -> Iterator[Connection]:
 def configured() -> Engine:
     """The engine of this process's settings."""
     url = settings().database_url
-    return engine(url.get_secret_value() if url else None, settings().home)
+    with _one_at_a_time:  # threads that come first together would each make an engine
+        return engine(url.get_secret_value() if url else None, settings().home)
 
 
 @cache

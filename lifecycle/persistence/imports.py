@@ -41,6 +41,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
+from lifecycle.persistence.subscription_status import IMPORTED, Learned, refresh
 from lifecycle.persistence.tables import (
     Instant,
     Money,
@@ -54,6 +55,7 @@ from lifecycle.persistence.tables import (
 from lifecycle.rules import records
 from lifecycle.rules.calendar import SINCE_EVER
 from lifecycle.rules.findings import Finding, Findings
+from lifecycle.rules.outbox import State
 from lifecycle.rules.records import Block, File, shown
 
 # Two imports act one after the other.
@@ -256,10 +258,13 @@ def _contradictions(db: Connection, rows: Select[Any], column: str, expected: st
         findings.add(Finding(row.file, problem, expected, shown(row.code), row.line, column) for row in others)
 
 
-def record(db: Connection, staging: Staging, given: Mapping[str, set[str]], now: datetime, zone: ZoneInfo) -> Counts:
+def record(
+    db: Connection, staging: Staging, given: Mapping[str, set[str]], now: datetime, zone: ZoneInfo, calls: State
+) -> Counts:
     """Write what was staged and found sound. Master data follow the files' `given` columns; other columns stay.
 
-    Returns counts such as "customers new", "customers changed", "customers unchanged", "terms added".
+    `calls`: whether those about renewed access are queued or withheld. Returns counts such as "customers new",
+    "customers changed", "customers unchanged", "terms added".
     """
     # Looked up before the customers' own rows take the new reseller over.
     db.execute(_MOVES)
@@ -273,6 +278,9 @@ def record(db: Connection, staging: Staging, given: Mapping[str, set[str]], now:
         if name in given:
             counts.update(_merge(db, _MASTER[name], staging[name], source.subquery(), given[name], now))
     counts["terms added"] = _add_terms(db, staging, now)
+    if counts["terms added"]:
+        learned = Learned(now.astimezone(zone).date(), now, None, calls)
+        counts["subscriptions brought back"] = refresh(db, IMPORTED, learned)
     counts["associations added"] = _add_associations(db, staging, now)
     counts["associations added"] += _first_associations(db, now, zone) + _move(db, now, zone)
     return counts

@@ -4,7 +4,8 @@ Safety case. A message is claimed (``claimed_by``, ``lease_until``), then begun 
 settled, each in a transaction of its own. A deliverer is alive while its session holds an advisory lock, which
 PostgreSQL takes from it the moment it dies; the lease covers one that hangs. So a message that was claimed but not
 begun is free again at once, and one that was begun and not settled is in doubt: it may have been sent, and is never
-sent again without evidence or an operator's word.
+sent again without evidence or an operator's word. A call carries its key to the other system, which does not carry it
+out twice: it is simply repeated. The calls of one subscription leave in the order in which they were written.
 """
 
 import secrets
@@ -21,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lifecycle.persistence.database import configured
 from lifecycle.persistence.tables import message_bodies, messages
-from lifecycle.rules.outbox import LEASE, State
+from lifecycle.rules.outbox import LEASE, Channel, State
 
 # The class of our advisory locks; any number that is no one else's.
 _DELIVERERS = 0x11FE
@@ -53,16 +54,18 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A message that is ours to send."""
+    """A message that is ours to send: with its body, or with the facts of which it is written."""
 
     id: int
     key: str
     kind: str
     recipient: str
     recipient_name: str
+    business_date: date
     created_at: datetime
     failures: int
-    body: Body
+    facts: dict[str, Any] | None
+    body: Body | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +134,16 @@ _ABANDONED = f"""
 
 
 def release_abandoned(db: Connection) -> int:
-    """Free what dead deliverers had claimed; what they had begun is in doubt. Returns how many are now in doubt."""
+    """Free what dead deliverers had claimed; mails that they had begun are in doubt. Returns how many now are."""
     db.execute(
         text(f"""
         UPDATE messages SET claimed_by = NULL, lease_until = NULL
         WHERE state = 'queued' AND claimed_by IS NOT NULL AND {_ABANDONED}""")
+    )
+    db.execute(
+        text(f"""
+        UPDATE messages SET state = 'queued', claimed_by = NULL, lease_until = NULL
+        WHERE state = 'sending' AND channel = 'call' AND {_ABANDONED}""")
     )
     doubted = db.execute(text(f"UPDATE messages SET state = 'in_doubt' WHERE state = 'sending' AND {_ABANDONED}"))
     return doubted.rowcount
@@ -144,7 +152,11 @@ def release_abandoned(db: Connection) -> int:
 _CLAIM = text("""
 WITH chosen AS MATERIALIZED (
     SELECT id FROM messages
-    WHERE state = 'queued' AND due_at <= :until AND claimed_by IS NULL
+    WHERE channel = :channel AND state = 'queued' AND due_at <= :until AND claimed_by IS NULL
+        AND NOT EXISTS (
+            SELECT FROM messages AS earlier
+            WHERE messages.channel = 'call' AND earlier.channel = 'call' AND earlier.id < messages.id
+                AND earlier.subscription_id = messages.subscription_id AND earlier.state IN ('queued', 'sending'))
     ORDER BY due_at, id LIMIT :most
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
@@ -152,14 +164,14 @@ WITH chosen AS MATERIALIZED (
     FROM chosen WHERE messages.id = chosen.id
     RETURNING messages.*
 )
-SELECT id, key, kind, recipient, recipient_name, created_at, failures,
+SELECT id, key, kind, recipient, recipient_name, business_date, created_at, failures, facts,
     subject, text, html, attachment_name, attachment_type, attachment
-FROM claimed JOIN message_bodies ON message_id = id
+FROM claimed LEFT JOIN message_bodies ON message_id = id
 ORDER BY due_at, id
 """)
 
 
-# One statement, and so one round trip and one commit, settles an attempt and begins the next message; either may be null.
+# One statement, and so one round trip and one commit, settles an attempt and begins the next; either may be null.
 # A deliverer that was taken for dead and was not still knows best: it may settle what is in doubt.
 _ADVANCE = text("""
 WITH attempt AS (
@@ -197,9 +209,10 @@ RETURNING id
 
 
 class Deliverer:
-    """One session that delivers. It holds its advisory lock, by which the others know that it lives."""
+    """One session that delivers over one channel. By its advisory lock the others know that it lives."""
 
-    def __init__(self, db: Connection) -> None:
+    def __init__(self, db: Connection, channel: Channel = Channel.MAIL) -> None:
+        self._channel = channel
         # Every step is one statement, which is a transaction by itself without a BEGIN and a COMMIT of ours.
         self._db = db.execution_options(isolation_level="AUTOCOMMIT")
         self._number = secrets.randbelow(2**31)
@@ -212,7 +225,13 @@ class Deliverer:
             yield from claimed
 
     def _claim(self, until: datetime, at_once: int) -> list[Claimed]:
-        claim = {"deliverer": str(self._number), "until": until, "most": at_once, "lease": LEASE}
+        claim = {
+            "channel": self._channel,
+            "deliverer": str(self._number),
+            "until": until,
+            "most": at_once,
+            "lease": LEASE,
+        }
         with self._db.begin():
             return [
                 Claimed(
@@ -221,9 +240,11 @@ class Deliverer:
                     row.kind,
                     row.recipient,
                     row.recipient_name,
+                    row.business_date,
                     row.created_at,
                     row.failures,
-                    Body(row.subject, row.text, row.html, _attachment(row)),
+                    row.facts,
+                    Body(row.subject, row.text, row.html, _attachment(row)) if row.subject is not None else None,
                 )
                 for row in self._db.execute(_CLAIM, claim)
             ]
@@ -268,10 +289,10 @@ class Deliverer:
 
 
 @contextmanager
-def delivering() -> Iterator[Deliverer]:
+def delivering(channel: Channel = Channel.MAIL) -> Iterator[Deliverer]:
     """A deliverer with a session of its own."""
     with configured().connect() as db:
-        deliverer = Deliverer(db)
+        deliverer = Deliverer(db, channel)
         try:
             yield deliverer
             deliverer.leave()
@@ -295,6 +316,11 @@ def in_doubt(db: Connection, carrier: str) -> list[str]:
 _RESOLVE = text("""
 WITH resolved AS (
     UPDATE messages SET state = :state, claimed_by = NULL, lease_until = NULL, due_at = now(),
+        recipient = CASE
+            WHEN :state <> 'queued' OR channel = 'call' THEN recipient
+            ELSE coalesce(
+                (SELECT email FROM customers WHERE customers.id = customer_id),
+                (SELECT email FROM resellers WHERE resellers.id = reseller_id), recipient) END,
         sent_at = CASE WHEN :state = 'sent' THEN clock_timestamp() END
     WHERE key = ANY(:keys) AND state = ANY(:from_states)
     RETURNING id, key
@@ -306,7 +332,10 @@ SELECT key FROM resolved
 
 
 def resolve(db: Connection, keys: Sequence[str], state: State, from_states: Sequence[State]) -> list[str]:
-    """Move messages that are in one of `from_states` to `state`. Returns the keys that were moved."""
+    """Move messages that are in one of `from_states` to `state`. Returns the keys that were moved.
+
+    What is queued again goes to the address that is on record now: a wrong one is the commonest reason.
+    """
     found = db.execute(_RESOLVE, {"keys": keys, "state": state, "from_states": list(from_states)})
     return list(found.scalars())
 

@@ -30,9 +30,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from lifecycle.rules.outbox import State
+from lifecycle.rules.outbox import Channel, State
+from lifecycle.rules.plans import PlanState
 from lifecycle.rules.reseller_report import Section
-from lifecycle.rules.subscriptions import ChargeMethod, CustomerKind, Policy
+from lifecycle.rules.subscriptions import ChargeMethod, CustomerKind, Policy, Status
 
 metadata = MetaData(
     naming_convention={
@@ -248,11 +249,14 @@ messages = Table(
     _id(),
     neutral("key", Text, unique=True, comment="natural key: kind, whom it concerns, what for"),
     neutral("kind", Text),
+    neutral("channel", Text, server_default=Channel.MAIL),
     neutral("state", Text),
-    personal("recipient", Text, nullable=False),
-    personal("recipient_name", Text, nullable=False),
+    personal("recipient", Text, nullable=False, comment="empty for calls"),
+    personal("recipient_name", Text, nullable=False, comment="empty for calls"),
     _reference("reseller_id", "resellers", nullable=True),
     _reference("customer_id", "customers", nullable=True),
+    _reference("subscription_id", "subscriptions", nullable=True),
+    neutral("facts", JSONB, nullable=True, comment="codes and dates of which a message without a body is written"),
     neutral("business_date", Date),
     neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
     neutral("created_at", Instant, server_default=func.now(), comment="the mail's Date"),
@@ -263,13 +267,15 @@ messages = Table(
     neutral("sent_at", Instant, nullable=True),
     neutral("digest", Text, nullable=True, comment="SHA-256 of the mail as it was last handed over"),
     _one_of("state", State),
-    Index("messages_due_idx", "due_at", "id", postgresql_where=text("state = 'queued'")),
+    _one_of("channel", Channel),
+    Index("messages_due_idx", "channel", "due_at", "id", postgresql_where=text("state = 'queued'")),
     Index(
         "messages_unsettled_idx",
         "state",
         "lease_until",
         postgresql_where=text("state IN ('sending', 'in_doubt', 'failed')"),
     ),
+    Index("messages_subscription_id_idx", "subscription_id", postgresql_where=text("subscription_id IS NOT NULL")),
     Index("messages_reseller_id_idx", "reseller_id", postgresql_where=text("reseller_id IS NOT NULL")),
     Index("messages_customer_id_idx", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
 )
@@ -298,4 +304,40 @@ message_attempts = Table(
     neutral("finished_at", Instant, nullable=True),
     neutral("outcome", Text, nullable=True, comment="null: nobody saw how it ended"),
     personal("reply", Text, comment="what the server said; it may repeat an address"),
+)
+
+subscription_status = Table(
+    "subscription_status",
+    metadata,
+    neutral("subscription_id", BigInteger, ForeignKey("subscriptions.id"), primary_key=True, autoincrement=False),
+    neutral("status", Text, server_default="active", comment="of the last transition; without one, active"),
+    neutral("expires_on", Date, comment="the expiry as it is known now"),
+    neutral("due_on", Date, nullable=True, comment="first day on which a sweep must look; null: not before a renewal"),
+    _one_of("status", Status),
+    Index("subscription_status_due_on_idx", "due_on", postgresql_where=text("due_on IS NOT NULL")),
+    Index("subscription_status_expires_on_idx", "expires_on"),
+    comment="what the facts add up to now, so that a sweep finds its work by index",
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    _id(),
+    _recorded_at(),
+    neutral("flow", Text),
+    neutral("business_date", Date),
+    neutral("run_id", Uuid, ForeignKey("runs.id")),
+    neutral("digest", Text),
+    neutral("state", Text),
+    _one_of("state", PlanState),
+    Index("plans_digest_idx", "digest"),
+)
+
+plan_steps = Table(
+    "plan_steps",
+    metadata,
+    neutral("plan_id", BigInteger, ForeignKey("plans.id"), primary_key=True),
+    neutral("subscription_id", BigInteger, ForeignKey("subscriptions.id"), primary_key=True),
+    neutral("step", Text, primary_key=True),
+    neutral("expires_on", Date, comment="the lapse it is about: a renewal since makes the step void"),
 )

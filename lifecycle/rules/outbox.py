@@ -11,6 +11,13 @@ LEASE = timedelta(minutes=10)
 """How long a claimed message belongs to its deliverer: longer than a server can take over one message."""
 
 
+class Channel(StrEnum):
+    """How a message leaves: as a mail, or as a call to the provisioning system."""
+
+    MAIL = "mail"
+    CALL = "call"
+
+
 class State(StrEnum):
     WITHHELD = "withheld"
     QUEUED = "queued"

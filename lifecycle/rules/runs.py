@@ -42,3 +42,12 @@ class RunFailed(Exception):
     def __init__(self, summary: Summary) -> None:
         self.summary = summary
         super().__init__(f"{summary.failures} failed: {dict(summary.counts)}")
+
+
+class HeldByBrake(Exception):
+    """A run would cut off too many at once: nothing was changed, and a person must look at its plan."""
+
+    def __init__(self, summary: Summary, digest: str) -> None:
+        self.summary = summary
+        self.digest = digest
+        super().__init__(f"stopped by the brake; look at the plan, then approve it with --approve_plan {digest}")

@@ -35,7 +35,10 @@ class Status(StrEnum):
 
 
 def status_on(day: date, expires_on: date, last_transition: Status | None) -> Status:
-    """The status on `day`: that of the last transition up to then; without one, active until the expiry's end."""
-    if last_transition is not None:
+    """The status on `day`: that of the last transition up to then.
+
+    Without one, or after one that brought it back, it is active to the end of its expiry, and then expired.
+    """
+    if last_transition is not None and last_transition is not Status.ACTIVE:
         return last_transition
     return Status.ACTIVE if day <= expires_on else Status.EXPIRED

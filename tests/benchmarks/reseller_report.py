@@ -1,11 +1,11 @@
 """One month's report for all resellers: stored, rendered, queued."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any
 from unittest.mock import patch
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlalchemy import text
 

@@ -1,0 +1,138 @@
+"""The daily expiry sweep: customers warned in time, access ended on the day, nobody cut off by mistake."""
+
+from collections import Counter
+from datetime import date, timedelta
+from typing import Literal
+from uuid import UUID
+
+from prefect import flow
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from prefect.runtime import deployment, flow_run
+from pydantic import Field
+
+from flows.business_day import now, scheduled_day, today
+from flows.deliver_outbox import deliver_now
+from flows.portions import counted
+from lifecycle.rules.findings import BadInput, Finding
+from lifecycle.rules.plans import Plan, PlanState
+from lifecycle.rules.runs import HeldByBrake, Summary, Table
+from tasks import licence_expiry
+from tasks.licence_expiry import FORESEEN_DAYS, SHOWN_CODES, Outlook
+from tasks.runs import recorded
+
+PORTION = 2_000
+WAIT_DAYS = 7
+
+
+class Approval(RunInput):
+    """What a person decides about a plan that the brake holds."""
+
+    decision: Literal["refuse", "carry out"] = Field(
+        "refuse", title="Decision", description="Carry out exactly this plan, once, or refuse it and change nothing."
+    )
+
+
+def _run_name() -> str:
+    return f"daily-expiry-sweep {flow_run.parameters['business_date'] or scheduled_day()}"
+
+
+@flow(name="daily-expiry-sweep", flow_run_name=_run_name)
+def daily_expiry_sweep(business_date: date | None = None, dry_run: bool = False, approve_plan: str = "") -> Summary:
+    """Act on licences that lapsed: warn after 3 months, disable access after 6 months, tell so.
+
+    - A milestone is done once per lapse; one that was missed is made up. A renewed licence starts afresh.
+    - Access is never disabled before the warning was really sent and `warning_days` have passed since.
+    - The sweep first writes down a plan; only what is planned is done, each licence looked at again.
+    - A plan that would cut off too many waits for a person: in the UI the run can be resumed, on the command line the
+      plan is approved by its digest.
+    - A day more than one ahead of today is refused, except as a dry run.
+
+    Args:
+        business_date: The day to act for. None: the day for which the run was scheduled.
+        dry_run: Only say what would be done.
+        approve_plan: The digest of a plan that waits: carry out that plan, and nothing else.
+    """
+    day = business_date or scheduled_day()
+    with recorded("daily-expiry-sweep", day, dry_run=dry_run) as summary:
+        plan = _plan(summary, day, approve_plan, dry_run=dry_run)
+        if plan is not None and not dry_run:
+            _carry_out(summary, plan)
+            deliver_now(summary)
+        summary.images.append(("Expiries per month", licence_expiry.expiry_chart(day)))
+    return summary
+
+
+def _plan(summary: Summary, day: date, approve_plan: str, *, dry_run: bool) -> Plan | None:
+    """The plan to carry out; None where a person refused it."""
+    if approve_plan:
+        return licence_expiry.approve(approve_plan.strip())
+    if day > today() + timedelta(days=1) and not dry_run:
+        raise BadInput([Finding("business_date", f"{day} is yet to come", "today or tomorrow, or a dry run")])
+    written = licence_expiry.plan_of(UUID(flow_run.id)) if flow_run.id else None
+    if written is not None:
+        # This run was here before: it has waited for a person, or died while it carried the plan out.
+        return _decided(summary, written) if written.state is PlanState.WAITING else written
+    outlook = licence_expiry.make_plan(day, summary.run_id, dry_run=dry_run)
+    _describe(summary, outlook)
+    if dry_run or outlook.plan.state is not PlanState.WAITING:
+        return outlook.plan
+    if not deployment.id:
+        raise HeldByBrake(summary, outlook.plan.digest)
+    return _decided(summary, outlook.plan)
+
+
+def _decided(summary: Summary, plan: Plan) -> Plan | None:
+    """What a person says of the plan. Until then this process ends here, and is started again from the flow's top."""
+    approval = suspend_flow_run(
+        wait_for_input=Approval.with_initial_data(
+            description=f"The brake holds plan `{plan.digest}` for {plan.business_date}. "
+            "What it would do is in the summary among this run's artifacts."
+        ),
+        timeout=int(timedelta(days=WAIT_DAYS).total_seconds()),
+        key="brake",
+    )
+    if approval.decision == "carry out":
+        return licence_expiry.approve(plan.digest)
+    licence_expiry.refuse(plan)
+    summary.counts["plan refused"] = 1
+    return None
+
+
+def _carry_out(summary: Summary, plan: Plan) -> None:
+    summary.notes.append(f"plan `{plan.digest}`")
+    portions = licence_expiry.cut(plan, PORTION)
+    done = counted(
+        licence_expiry.execute, "portion", portions, "licences done", plan=plan, run_id=summary.run_id, now=now()
+    )
+    licence_expiry.finish(plan)
+    summary.counts.update(done)
+
+
+def _describe(summary: Summary, outlook: Outlook) -> None:
+    """What is planned by rule and product, what is left as it is and why, whose access ends soon."""
+    planned: Counter[str] = Counter()
+    for (step, _), number in outlook.steps.items():
+        planned[f"planned: {step}"] += number
+    summary.counts.update(planned)
+    summary.counts.update({f"left: {why}": len(codes) for why, codes in outlook.held.items()})
+    summary.counts[f"access ends in the next {FORESEEN_DAYS} days"] = sum(map(len, outlook.ending.values()))
+    steps = [(step, product, number) for (step, product), number in sorted(outlook.steps.items())]
+    summary.tables.append(Table("Planned", ("what", "product", "licences"), [*steps]))
+    held = [(why, len(codes), _listed(codes)) for why, codes in sorted(outlook.held.items())]
+    summary.tables.append(Table("Left as they are", ("why", "licences", "which"), [*held]))
+    ending = [(str(day), len(codes), _listed(codes)) for day, codes in sorted(outlook.ending.items())]
+    summary.tables.append(
+        Table(f"Access ends in the next {FORESEEN_DAYS} days, unless renewed", ("day", "licences", "which"), [*ending])
+    )
+    if outlook.plan.state is PlanState.WAITING:
+        summary.notes.append(
+            f"held by the brake: {outlook.cut_off} of {outlook.active} active licences would be cut off; "
+            f"plan `{outlook.plan.digest}` waits for a person"
+        )
+        summary.counts["held by brake"] = outlook.cut_off
+
+
+def _listed(codes: list[str]) -> str:
+    more = f" and {len(codes) - SHOWN_CODES} more" if len(codes) > SHOWN_CODES else ""
+    return ", ".join(sorted(codes)[:SHOWN_CODES]) + more

@@ -1,0 +1,34 @@
+"""Terms that are added by hand."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, text
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A subscription with its present expiry."""
+
+    id: int
+    expires_on: date
+
+
+def held(db: Connection, subscription: str) -> Held | None:
+    """The subscription of that code, locked against sweeps and other renewals; None: nobody holds such a one."""
+    row = db.execute(
+        text("""
+        SELECT subscription_id, expires_on FROM subscription_status
+        WHERE subscription_id = (SELECT id FROM subscriptions WHERE code = :code) FOR UPDATE"""),
+        {"code": subscription},
+    ).one_or_none()
+    return Held(*row) if row else None
+
+
+def add_term(db: Connection, subscription: int, starts_on: date, expires_on: date, now: datetime) -> None:
+    db.execute(
+        text("""
+        INSERT INTO terms (subscription_id, starts_on, expires_on, recorded_at)
+        VALUES (:subscription, :starts_on, :expires_on, :now)"""),
+        {"subscription": subscription, "starts_on": starts_on, "expires_on": expires_on, "now": now},
+    )
