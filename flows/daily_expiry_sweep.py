@@ -66,7 +66,9 @@ def daily_expiry_sweep(business_date: date | None = None, dry_run: bool = False,
 def _plan(summary: Summary, day: date, approve_plan: str, *, dry_run: bool) -> Plan | None:
     """The plan to carry out; None where a person refused it."""
     if approve_plan:
-        return licence_expiry.approve(approve_plan.strip())
+        plan = licence_expiry.approve(approve_plan.strip())
+        summary.business_date = plan.business_date
+        return plan
     if day > today() + timedelta(days=1) and not dry_run:
         raise BadInput([Finding("business_date", f"{day} is yet to come", "today or tomorrow, or a dry run")])
     written = licence_expiry.plan_of(UUID(flow_run.id)) if flow_run.id else None

@@ -4,7 +4,7 @@ from datetime import date
 
 from prefect import flow
 
-from flows.business_day import now, today
+from flows.business_day import now, scheduled_day
 from flows.deliver_outbox import deliver_now
 from lifecycle.rules.runs import Summary
 from tasks.record_renewal import renew
@@ -12,7 +12,9 @@ from tasks.runs import recorded
 
 
 @flow(name="record-renewal", flow_run_name="record-renewal {subscription} {expires_on}")
-def record_renewal(subscription: str, expires_on: date, dry_run: bool = False) -> Summary:
+def record_renewal(
+    subscription: str, expires_on: date, business_date: date | None = None, dry_run: bool = False
+) -> Summary:
     """Renew a subscription to a new expiry.
 
     - The new term starts on the day after the present expiry, however late it is recorded.
@@ -22,10 +24,12 @@ def record_renewal(subscription: str, expires_on: date, dry_run: bool = False) -
     Args:
         subscription: The subscription's code.
         expires_on: The new expiry, the last day on which it will be valid.
+        business_date: The day of the renewal. None: the day for which the run was scheduled.
         dry_run: Only say what would be recorded.
     """
-    with recorded("record-renewal", today(), dry_run=dry_run) as summary:
-        summary.counts.update(renew(subscription, expires_on, today(), now(), summary.run_id, dry_run=dry_run))
+    day = business_date or scheduled_day()
+    with recorded("record-renewal", day, dry_run=dry_run) as summary:
+        summary.counts.update(renew(subscription, expires_on, day, now(), summary.run_id, dry_run=dry_run))
         if not dry_run:
             deliver_now(summary)
     return summary
