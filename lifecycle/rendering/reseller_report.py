@@ -52,6 +52,7 @@ def content(report: Report, issuer: Issuer, *, copy: bool = False) -> Content:
         expiring=_shown(report, Section.EXPIRING),
         open=_shown(report, Section.OPEN),
         disabled=_shown(report, Section.DISABLED),
+        unreached=report.unreached()[:SHOWN],
         issuer=issuer,
         copy=copy,
     )

@@ -23,7 +23,10 @@ class Section(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One licence in a report. `access_ends_on` is the first day without access."""
+    """One licence in a report. `access_ends_on` is the first day without access.
+
+    `reachable`: we know an e-mail address of its customer.
+    """
 
     section: Section
     licence: str
@@ -33,6 +36,7 @@ class Line:
     product: str
     expires_on: date
     access_ends_on: date
+    reachable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,11 @@ class Report:
     locale: Locale
     day: date
     lines: list[Line] = field(default_factory=list)
+
+    def unreached(self) -> list[Line]:
+        """A line for each customer who was due a notice and could not be written to."""
+        unreached = (line for line in self.lines if not line.reachable and line.section is not Section.EXPIRING)
+        return list({line.customer: line for line in unreached}.values())
 
     def section(self, section: Section) -> list[Line]:
         return [line for line in self.lines if line.section is section]

@@ -68,6 +68,23 @@ def test_an_open_licence_shows_when_access_ends_and_the_days_left() -> None:
     assert "<b>1 ott 2019</b></td><td>30</td>" in content(REPORT, ISSUER).html
 
 
+@pytest.mark.parametrize("locale", ["it", "el", "en"])
+def test_customers_we_could_not_write_to_are_named_once(locale: Locale) -> None:
+    silent = [
+        replace(line(section, n, date(2019, 3, 31), "Nobody Home"), customer="C-9", reachable=False)
+        for n, section in enumerate((Section.OPEN, Section.DISABLED, Section.EXPIRING))
+    ]
+    mail = content(replace(REPORT, locale=locale, lines=silent), ISSUER)
+    assert mail.text.count("- Nobody Home (C-9)\n") == 4  # once in each list, and once as not reached
+    assert mail.html.count("<li>Nobody Home <small>C-9</small></li>") == 1
+    assert "<li>" not in content(replace(REPORT, locale=locale), ISSUER).html
+
+
+def test_a_customer_whose_licence_is_still_valid_was_due_no_notice() -> None:
+    valid = replace(line(Section.EXPIRING, 1, date(2019, 9, 30)), reachable=False)
+    assert replace(REPORT, lines=[valid]).unreached() == []
+
+
 def test_a_disabled_licence_shows_since_when() -> None:
     assert "Scaduta il: 31 ago 2018; disattivata dal: 1 mar 2019" in content(REPORT, ISSUER).text
 
