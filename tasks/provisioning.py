@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from lifecycle.delivery.outcomes import Deferred, Refused, Unreachable
 from lifecycle.delivery.provisioning import Provisioning, open_provisioning
 from lifecycle.persistence import outbox
-from lifecycle.persistence.outbox import Claimed, Settlement
+from lifecycle.persistence.outbox import Claimed, Deliverer, Settlement
 from lifecycle.rules.outbox import WAITS, Channel, State, token, wait_after
 from lifecycle.rules.provisioning import Access, AccessChange, body_of
 from lifecycle.settings import settings
@@ -36,15 +36,24 @@ def call(_number: int, until: datetime) -> Counter[str]:
     """
     counts: Counter[str] = Counter()
     with open_provisioning(*settings().provisioning) as system, outbox.delivering(Channel.CALL) as deliverer:
-        for message in deliverer.claims(until, CLAIMED_AT_ONCE):
-            attempt = deliverer.begin(message, system.name)
-            if attempt is None:
-                continue
-            how = _call(system, message)
-            deliverer.settle(attempt, how)
-            counts[how.outcome] += 1
-            if how.outcome == UNREACHABLE:
-                break
+        # A later call of a subscription can only be claimed when the earlier one is settled: in the next pass.
+        while not counts[UNREACHABLE] and (done := _pass(system, deliverer, until)):
+            counts += done
+    return counts
+
+
+def _pass(system: Provisioning, deliverer: Deliverer, until: datetime) -> Counter[str]:
+    """Walk along the queue once."""
+    counts: Counter[str] = Counter()
+    for message in deliverer.claims(until, CLAIMED_AT_ONCE):
+        attempt = deliverer.begin(message, system.name)
+        if attempt is None:
+            continue
+        how = _call(system, message)
+        deliverer.settle(attempt, how)
+        counts[how.outcome] += 1
+        if how.outcome == UNREACHABLE:
+            break
     return counts
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -123,6 +123,21 @@ def _body_row(message_id: int, body: Body) -> dict[str, Any]:
     }
 
 
+def _claimed(row: Row[Any]) -> Claimed:
+    return Claimed(
+        row.id,
+        row.key,
+        row.kind,
+        row.recipient,
+        row.recipient_name,
+        row.business_date,
+        row.created_at,
+        row.failures,
+        row.facts,
+        Body(row.subject, row.text, row.html, _attachment(row)) if row.subject is not None else None,
+    )
+
+
 def _attachment(row: Row[Any]) -> tuple[str, str, bytes] | None:
     return (row.attachment_name, row.attachment_type, row.attachment) if row.attachment_name else None
 
@@ -152,7 +167,8 @@ def release_abandoned(db: Connection) -> int:
 _CLAIM = text("""
 WITH chosen AS MATERIALIZED (
     SELECT id FROM messages
-    WHERE channel = :channel AND state = 'queued' AND due_at <= :until AND claimed_by IS NULL
+    WHERE channel = :channel AND state = 'queued' AND claimed_by IS NULL AND due_at <= :until
+        AND (due_at, id) > (:after, :after_id)
         AND NOT EXISTS (
             SELECT FROM messages AS earlier
             WHERE messages.channel = 'call' AND earlier.channel = 'call' AND earlier.id < messages.id
@@ -164,7 +180,7 @@ WITH chosen AS MATERIALIZED (
     FROM chosen WHERE messages.id = chosen.id
     RETURNING messages.*
 )
-SELECT id, key, kind, recipient, recipient_name, business_date, created_at, failures, facts,
+SELECT id, key, kind, recipient, recipient_name, business_date, created_at, due_at, failures, facts,
     subject, text, html, attachment_name, attachment_type, attachment
 FROM claimed LEFT JOIN message_bodies ON message_id = id
 ORDER BY due_at, id
@@ -216,38 +232,35 @@ class Deliverer:
         # Every step is one statement, which is a transaction by itself without a BEGIN and a COMMIT of ours.
         self._db = db.execution_options(isolation_level="AUTOCOMMIT")
         self._number = secrets.randbelow(2**31)
-        with db.begin():
-            db.execute(text(f"SELECT pg_advisory_lock({_DELIVERERS}, :number)"), {"number": self._number})
+        # What is queued comes in bursts, of which the planner's statistics know nothing: it would collect and sort the
+        # whole queue for every claim instead of walking along the index.
+        self._db.execute(
+            text(f"SELECT pg_advisory_lock({_DELIVERERS}, :number), set_config('enable_bitmapscan', 'off', false)"),
+            {"number": self._number},
+        )
 
     def claims(self, until: datetime, at_once: int) -> Iterator[Claimed]:
-        """Messages that are ours to send and were due by `until`, `at_once` claimed together, until none is left."""
-        while claimed := self._claim(until, at_once):
-            yield from claimed
+        """Messages that are ours to send and were due by `until`, oldest first, `at_once` claimed together.
 
-    def _claim(self, until: datetime, at_once: int) -> list[Claimed]:
+        Walks along the queue once: what is put before the place it has reached is for the next deliverer. So it always
+        ends, and never passes the index entries of what was sent before, which stay there until the next VACUUM.
+        """
+        after, after_id = datetime.min.replace(tzinfo=UTC), 0
+        while rows := self._claim(until, at_once, after, after_id):
+            yield from (_claimed(row) for row in rows)
+            after, after_id = rows[-1].due_at, rows[-1].id
+
+    def _claim(self, until: datetime, at_once: int, after: datetime, after_id: int) -> Sequence[Row[Any]]:
         claim = {
             "channel": self._channel,
             "deliverer": str(self._number),
             "until": until,
+            "after": after,
+            "after_id": after_id,
             "most": at_once,
             "lease": LEASE,
         }
-        with self._db.begin():
-            return [
-                Claimed(
-                    row.id,
-                    row.key,
-                    row.kind,
-                    row.recipient,
-                    row.recipient_name,
-                    row.business_date,
-                    row.created_at,
-                    row.failures,
-                    row.facts,
-                    Body(row.subject, row.text, row.html, _attachment(row)) if row.subject is not None else None,
-                )
-                for row in self._db.execute(_CLAIM, claim)
-            ]
+        return self._db.execute(_CLAIM, claim).all()
 
     def begin(self, message: Claimed, carrier: str, ended: Ended | None = None) -> int | None:
         """Say, before it is handed to `carrier`, that it will be. Returns the attempt; None: it is no longer ours.
@@ -274,31 +287,27 @@ class Deliverer:
             "carrier": carrier,
             "lease": LEASE,
         }
-        with self._db.begin():
-            begun: int | None = self._db.execute(_ADVANCE, step).scalar_one_or_none()
+        begun: int | None = self._db.execute(_ADVANCE, step).scalar_one_or_none()
         return begun
 
     def leave(self) -> None:
-        """Free what is claimed and not begun, and be no deliverer any more."""
-        with self._db.begin():
-            self._db.execute(
-                text("UPDATE messages SET claimed_by = NULL WHERE state = 'queued' AND claimed_by = :deliverer"),
-                {"deliverer": str(self._number)},
-            )
-            self._db.execute(text(f"SELECT pg_advisory_unlock({_DELIVERERS}, :number)"), {"number": self._number})
+        """Free what is claimed and not begun."""
+        self._db.execute(
+            text("UPDATE messages SET claimed_by = NULL WHERE state = 'queued' AND claimed_by = :deliverer"),
+            {"deliverer": str(self._number)},
+        )
 
 
 @contextmanager
 def delivering(channel: Channel = Channel.MAIL) -> Iterator[Deliverer]:
     """A deliverer with a session of its own."""
     with configured().connect() as db:
-        deliverer = Deliverer(db, channel)
         try:
+            deliverer = Deliverer(db, channel)
             yield deliverer
             deliverer.leave()
-        except BaseException:
+        finally:
             db.invalidate()  # closes the session: what it held is free, its lock is gone
-            raise
 
 
 def in_doubt(db: Connection, carrier: str) -> list[str]:
