@@ -7,7 +7,7 @@ at all, and facts are only ever added: an import can be repeated, and what was k
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -156,9 +156,13 @@ def check(db: Connection, staging: Staging, incomplete: set[str], findings: Find
         early = select(staged.c.line, cast(staged.c[last], Text)).where(staged.c[last] < staged.c[first])
         _add(db, early, findings, f"{name}.csv", last, f"is before {first}", f"a day on or after {first}")
     _sold_to_another(db, staging["subscriptions"], findings)
-    _contradictions(db, _term_rows(staging), "expires_on", "one expiry for a term at a time", findings)
+    _contradictions(db, _term_rows(staging), ["expires_on"], "one expiry for a term at a time", findings)
     _contradictions(
-        db, _association_rows(staging), "until_on", "one reseller and last day for a customer at a time", findings
+        db,
+        _association_rows(staging),
+        ["until_on", "reseller"],
+        "one reseller and last day for a customer at a time",
+        findings,
     )
 
 
@@ -210,49 +214,48 @@ def _sold_to_another(db: Connection, staged: Table, findings: Findings) -> None:
 
 
 def _term_rows(staging: Staging) -> Select[Any]:
-    """Each staged term: file, line, key, content, moment. A subscription's own row is one of its terms."""
+    """Each staged term: file, line, whose, first day, content, moment. A subscription's own row is one of its terms."""
     sold, later = staging["subscriptions"].c, staging["terms"].c
     rows = union_all(
-        select(literal("subscriptions.csv").label("file"), sold.line, sold.code, sold.starts_on, sold.expires_on,
-               sold.recorded_at),
+        select(literal("subscriptions.csv").label("file"), sold.line, sold.code, sold.starts_on.label("day"),
+               sold.expires_on, sold.recorded_at),
         select(literal("terms.csv"), later.line, later.subscription, later.starts_on, later.expires_on,
                later.recorded_at),
     ).subquery()  # fmt: skip
-    c = rows.c
-    return select(
-        c.file, c.line, c.code, c.starts_on.label("day"), cast(c.expires_on, Text).label("content"), c.recorded_at
-    )
+    return select(rows)
 
 
 def _association_rows(staging: Staging) -> Select[Any]:
-    """Each staged association: file, line, key, content, moment. A customer has one reseller at a time."""
+    """Each staged association: file, line, whose, first day, content, moment. A customer has one reseller at a time."""
     c = staging["associations"].c
-    content = c.reseller + literal(" ") + func.coalesce(cast(c.until_on, Text), "")
+    until_on = func.coalesce(c.until_on, text("date 'infinity'")).label("until_on")
     file = literal("associations.csv").label("file")
-    return select(
-        file, c.line, c.customer.label("code"), c.from_on.label("day"), content.label("content"), c.recorded_at
-    )
+    return select(file, c.line, c.customer.label("code"), c.from_on.label("day"), until_on, c.reseller, c.recorded_at)
 
 
-def _contradictions(db: Connection, rows: Select[Any], column: str, expected: str, findings: Findings) -> None:
+def _contradictions(
+    db: Connection, rows: Select[Any], content: Sequence[str], expected: str, findings: Findings
+) -> None:
     staged = rows.subquery()
     moment = func.coalesce(staged.c.recorded_at, text("'infinity'"))
     keys = (staged.c.code, staged.c.day, moment.label("moment"))
-    several = func.min(staged.c.content) != func.max(staged.c.content)
-    torn = select(*keys).where(staged.c.content.is_not(None)).group_by(*keys).having(several).subquery()
+    several = or_(*(func.min(staged.c[name]) != func.max(staged.c[name]) for name in content))
+    torn = select(*keys).group_by(*keys).having(several).subquery()
     same = and_(torn.c.code == staged.c.code, torn.c.day == staged.c.day, torn.c.moment == moment)
+    said = (cast(staged.c[name], Text) for name in content)
     found = db.execute(
-        select(torn.c.code, torn.c.day, cast(torn.c.moment, Text), staged.c.file, staged.c.line, staged.c.content)
+        select(torn.c.code, torn.c.day, cast(torn.c.moment, Text), staged.c.file, staged.c.line, *said)
         .join(torn, same)
         .order_by(*torn.c, staged.c.file, staged.c.line),
         execution_options=_STREAMED,
     )
+    column = content[0]
     # What they say, or when, could not be read and looks like something else now.
-    doubtful = {(f.where, f.line) for f in findings.kept if f.column in {column, "recorded_at"}}
+    doubtful = {(f.where, f.line) for f in findings.kept if f.column in {*content, "recorded_at"}}
     sound = (row for row in found if (row.file, row.line) not in doubtful)
     for _, group in groupby(sound, key=lambda row: tuple(row[:3])):
         first, *others = group
-        if all(row.content == first.content for row in others):
+        if all(row[5:] == first[5:] for row in others):
             continue
         problem = f"contradicts {first.file} line {first.line}, recorded at the same time"
         findings.add(Finding(row.file, problem, expected, shown(row.code), row.line, column) for row in others)
@@ -347,7 +350,7 @@ def _add_terms(db: Connection, staging: Staging, now: datetime) -> int:
         *(Column(c.name, c.type) for c in (terms.c.subscription_id, terms.c.starts_on, terms.c.expires_on)),
         Column("recorded_at", Instant),
     )
-    known = select(subscriptions.c.id, rows.c.day, cast(rows.c.content, Date), rows.c.recorded_at)
+    known = select(subscriptions.c.id, rows.c.day, rows.c.expires_on, rows.c.recorded_at)
     db.execute(
         insert(versions).from_select(versions.c.keys(), known.join(subscriptions, subscriptions.c.code == rows.c.code))
     )
