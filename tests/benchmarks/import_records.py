@@ -1,10 +1,5 @@
-"""The import of a large business, beside a bare COPY of the same files and of the same rows into such tables."""
+"""The import of a large business, beside a COPY of the same rows into such tables, and of the files into bare ones."""
 
-import resource
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,45 +10,39 @@ from deployments import sample
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.tables import metadata
 from tasks.import_records import import_files
+from tests.benchmarks.measuring import Figure, Stopwatch, installation, peak_memory
 
 FILES = ("resellers", "customers", "products", "associations", "subscriptions", "terms")
 TABLES = [table for table in metadata.sorted_tables if table.name in FILES]
 
 
-def bench(scale: float) -> list[tuple[str, float, float]]:
-    """Import 1,000 resellers and 1,000,000 licences times `scale` into the configured database, which is empty.
-
-    Returns name, seconds, and the ratio to the bare COPY: into tables without keys, references and indexes.
-    """
-    subscriptions = int(1_000_000 * scale)
-    seconds: dict[str, float] = {}
-
-    @contextmanager
-    def timed(name: str) -> Iterator[None]:
-        begun = time.perf_counter()
-        yield
-        seconds[name] = time.perf_counter() - begun
-
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        sample.write_large(folder, max(1, int(1_000 * scale)), subscriptions, subscriptions // 10)
-        with transaction() as db:
-            db.execute(text("SELECT 1"))
-        with timed("bare COPY of the files"), transaction() as db:
+def bench(scale: float) -> list[Figure]:
+    subscriptions = max(1_000, round(1_000_000 * scale))
+    bare, first, again, such = (Stopwatch() for _ in range(4))
+    with installation() as home:
+        folder = home / "large"
+        sample.write_large(folder, max(1, round(1_000 * scale)), subscriptions, subscriptions // 10)
+        with transaction() as db, bare.running():
             _copy_files(db, folder)
             db.rollback()
-        with timed("first import"):
+        with first.running():
             import_files.fn(folder, datetime.now(UTC), dry_run=False)
-        with timed("import of the same again"):
+        with again.running():
             import_files.fn(folder, datetime.now(UTC), dry_run=False)
+        peak = peak_memory()
         with transaction() as db:
             _copy_out(db, folder)
-        with timed("COPY of the same rows into such tables"), transaction() as db:
+        with transaction() as db, such.running():
             _copy_rows(db, folder)
             db.rollback()
-    bare = seconds["bare COPY of the files"]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return [(f"{name} (peak {peak} MB)", taken, taken / bare) for name, taken in seconds.items()]
+    customers = f"{subscriptions:,} customers with a licence"
+    keyed, plain = "COPY of the rows, same keys and indexes", "COPY of the files, no keys nor indexes"
+    return [
+        Figure(f"{customers} imported", first.seconds, "s", keyed, such.seconds),
+        Figure("  the same", first.seconds, "s", plain, bare.seconds),
+        Figure(f"{customers} imported again", again.seconds, "s", plain, bare.seconds),
+        Figure("  peak memory", peak, "MB"),
+    ]
 
 
 def _copy_files(db: Connection, folder: Path) -> None:
