@@ -27,16 +27,19 @@ def change(action: Action, reseller: str, on: date, latest: Period | None) -> li
     """The versions to add so that, from `on`, `reseller` looks after the customer or no longer does.
 
     `latest`: the period with the latest start up to `on`, in its last version. Empty: it is so already. Associating a
-    customer of another reseller is a move: the other's period ends the day before. Raises NotAssociated.
+    customer of another reseller is a move: the other's period ends the day before. Associating one whose period is about
+    to end takes that end back. Raises NotAssociated.
     """
     holds = latest is not None and latest.holds_on(on)
     if action == "dissociate":
         if latest is None or latest.reseller != reseller:
             raise NotAssociated(f"the customer is not associated with {reseller} on {on}")
         return [_ended(latest, on)] if holds else []
-    if latest is not None and holds:
-        return [] if latest.reseller == reseller else [_ended(latest, on), Period(reseller, on)]
-    return [Period(reseller, on)]
+    if latest is None or not holds:
+        return [Period(reseller, on)]
+    if latest.reseller != reseller:
+        return [_ended(latest, on), Period(reseller, on)]
+    return [] if latest.until_on is None else [Period(reseller, latest.from_on)]
 
 
 def _ended(period: Period, on: date) -> Period:

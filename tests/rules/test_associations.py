@@ -15,6 +15,10 @@ def test_associating_again_changes_nothing() -> None:
     assert change("associate", "R1", DAY, Period("R1", START)) == []
 
 
+def test_associating_takes_back_an_end_that_is_yet_to_come() -> None:
+    assert change("associate", "R1", DAY, Period("R1", START, date(2019, 9, 30))) == [Period("R1", START)]
+
+
 def test_a_move_ends_the_other_period_the_day_before() -> None:
     assert change("associate", "R2", DAY, Period("R1", START)) == [Period("R1", START, BEFORE), Period("R2", DAY)]
 
