@@ -27,7 +27,7 @@ def _run_name() -> str:
 
 @flow(name="monthly-reseller-report", flow_run_name=_run_name)
 def monthly_reseller_report(
-    month: Annotated[str, Field(pattern=r"^(\d{4}-(0[1-9]|1[0-2]))?$")] = "",
+    month: Annotated[str, Field(pattern=r"^((19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2]))?$")] = "",
     resellers: str = "all",
     deliver: bool = False,
     skip_empty: bool = False,

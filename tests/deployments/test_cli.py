@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 SECRET = "hunter2"
 
 
@@ -45,3 +47,10 @@ def test_help_does_not_wait_for_prefect_to_be_imported() -> None:
     modules = "import sys, deployments.cli; print({'prefect', 'sqlalchemy'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", modules], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("month", ["0000-01", "1899-12", "3000-01", "２０１９-09", "2019-13"])
+def test_a_month_that_cannot_be_is_refused_before_anything_runs(month: str) -> None:
+    done = lifecycle("run", "monthly-reseller-report", "--month", month, PREFECT_API_URL="http://127.0.0.1:1/api")
+    assert done.returncode == 2
+    assert "--month" in done.stderr
