@@ -1,7 +1,7 @@
 """``lifecycle show`` and ``lifecycle outbox``: what is known, for a person or a script; ``outbox resolve`` decides."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,8 +24,9 @@ _DECIDED: dict[Decision, tuple[State, list[State]]] = {
 
 
 def customer(code: str, day: date | None, *, as_json: bool) -> None:
+    zone = settings().zone
     with transaction() as db:
-        found = customers.show(db, code, day or datetime.now(UTC).astimezone(settings().zone).date())
+        found = customers.show(db, code, day or datetime.now(zone).date(), zone)
     if found is None:
         raise BadInput([Finding("CODE", f"{code!r} is no customer's code", "a customer's code")])
     if as_json:
