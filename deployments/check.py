@@ -3,12 +3,10 @@
 import os
 from collections.abc import Iterator
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from deployments import launcher
 from lifecycle.delivery.carriers import open_carrier
 from lifecycle.delivery.outcomes import NotDelivered
-from lifecycle.persistence import DatabaseOutdated, database
+from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable, database
 from lifecycle.settings import Settings, known_variables
 
 
@@ -33,8 +31,8 @@ def _database() -> Iterator[tuple[str, str, bool]]:
             yield "migrations", f"at {database.revision(db)}", True
     except DatabaseOutdated as error:
         yield "migrations", str(error), False
-    except SQLAlchemyError as error:
-        yield "database", f"cannot be used: {type(error).__name__}", False
+    except DatabaseUnreachable as error:
+        yield "database", str(error), False
 
 
 def _mail(settings: Settings) -> tuple[str, str, bool]:

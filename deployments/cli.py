@@ -19,7 +19,7 @@ from pydantic_settings import SettingsError
 
 from deployments import deploy as deploying
 from deployments import launcher
-from lifecycle.persistence import DatabaseOutdated
+from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.outbox import State
 from lifecycle.rules.runs import HeldByBrake, RunFailed
@@ -210,7 +210,9 @@ app.command(outbox)
 
 
 @outbox.default
-def outbox_list(*, state: list[State] | None = None, most: int = 100) -> None:
+def outbox_list(
+    *, state: list[State] | None = None, most: Annotated[int, Parameter(validator=Number(gte=1))] = 100
+) -> None:
     """List messages, by default those that a person must decide on: in doubt and failed.
 
     Parameters
@@ -286,5 +288,5 @@ def main() -> None:
         )
     except HeldByBrake as stop:
         fail(str(stop), WAITING)
-    except (launcher.StartError, deploying.DeployError, RunFailed, DatabaseOutdated) as error:
+    except (launcher.StartError, deploying.DeployError, RunFailed, DatabaseOutdated, DatabaseUnreachable) as error:
         fail(str(error))

@@ -3,3 +3,7 @@
 
 class DatabaseOutdated(Exception):
     """The database's tables are not those of this program: an operator must migrate it."""
+
+
+class DatabaseUnreachable(Exception):
+    """The database does not answer, or not to us; the message says why, without the password."""

@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from lifecycle.persistence import DatabaseOutdated
+from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable
 from lifecycle.settings import settings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _one_at_a_time = Lock()
 def transaction() -> Iterator[Connection]:
     """One transaction on the configured database: committed at the end, rolled back by an exception.
 
-    Raises DatabaseOutdated where an operator must decide on a migration.
+    Raises DatabaseUnreachable, and DatabaseOutdated where an operator must decide on a migration.
     """
     with configured().begin() as db:
         yield db
@@ -57,8 +57,7 @@ def engine(url: str | None, home: Path) -> Engine:
         migrate(embedded)
         return embedded
     reached = connect(url)
-    with reached.connect() as db:
-        found = revision(db)
+    found = _reach(reached)
     if found != _head():
         raise DatabaseOutdated(
             f"the database is at {found or 'no revision'}, the program needs {_head()}: run `lifecycle migrate`"
@@ -68,7 +67,7 @@ def engine(url: str | None, home: Path) -> Engine:
 
 def is_transient(error: BaseException) -> bool:
     """Tell whether trying again may help: a lost connection, a deadlock, a server that is starting."""
-    return isinstance(error, OperationalError)
+    return isinstance(error, OperationalError | DatabaseUnreachable)
 
 
 def embedded_url(home: Path) -> str:
@@ -103,12 +102,25 @@ def _runs(pid: int) -> bool:
 
 
 def migrate(target: Engine) -> str:
-    """Bring the tables up to date, one process at a time. Returns the revision they are at afterwards."""
-    with target.begin() as db:
-        if revision(db) != _head():
+    """Bring the tables up to date, one process at a time. Returns the revision they are at afterwards.
+
+    Raises DatabaseUnreachable.
+    """
+    if _reach(target) != _head():
+        with target.begin() as db:
             db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             command.upgrade(alembic_config(db), "head")
     return _head()
+
+
+def _reach(target: Engine) -> str | None:
+    """The revision of a database that nobody may have reached before."""
+    try:
+        with target.connect() as db:
+            return revision(db)
+    except OperationalError as error:
+        reason = str(error.orig).partition("\n")[0]
+        raise DatabaseUnreachable(f"the database cannot be reached: {reason}") from error
 
 
 def connect(url: str) -> Engine:

@@ -1,10 +1,16 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 SECRET = "hunter2"
+
+
+@pytest.fixture(autouse=True)
+def _home_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFECYCLE_HOME", str(tmp_path))
 
 
 def lifecycle(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -54,3 +60,13 @@ def test_a_month_that_cannot_be_is_refused_before_anything_runs(month: str) -> N
     done = lifecycle("run", "monthly-reseller-report", "--month", month, PREFECT_API_URL="http://127.0.0.1:1/api")
     assert done.returncode == 2
     assert "--month" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["check"], ["show", "customer", "C1"], ["import", "."]])
+def test_a_database_that_is_down_is_named_without_the_password(command: list[str]) -> None:
+    done = lifecycle(*command, LIFECYCLE_DATABASE_URL=f"postgresql://user:{SECRET}@127.0.0.1:1/absent")
+    assert done.returncode == 1
+    [line] = [line for line in (done.stdout + done.stderr).splitlines() if "cannot be reached" in line]
+    assert "Connection refused" in line
+    assert "Traceback" not in done.stderr
+    assert SECRET not in done.stdout + done.stderr
