@@ -15,8 +15,7 @@ def findings(settings: Settings) -> Iterator[tuple[str, str, bool]]:
     yield _settings()
     yield from _database()
     yield _mail(settings)
-    api = os.environ.get("PREFECT_API_URL") or launcher.running_api(settings)
-    yield "prefect", api or "no server runs; `lifecycle run` starts one for itself", True
+    yield _prefect(settings)
 
 
 def _settings() -> tuple[str, str, bool]:
@@ -42,3 +41,11 @@ def _mail(settings: Settings) -> tuple[str, str, bool]:
         except NotDelivered as error:
             return "mail", f"{carrier.name}: {error}", False
         return "mail", carrier.name, True
+
+
+def _prefect(settings: Settings) -> tuple[str, str, bool]:
+    if api := os.environ.get("PREFECT_API_URL"):
+        answers = launcher.healthy(api)
+        return "prefect", api if answers else f"{api} does not answer", answers
+    api = launcher.running_api(settings)
+    return "prefect", api or "no server runs; `lifecycle run` starts one for itself", True

@@ -149,7 +149,7 @@ def running(settings: Settings, port: int) -> Iterator[Running]:
 def _server(settings: Settings, port: int) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
     env, log = environment(settings, port), _log(settings, "server")
     with _process(["server", "start"], env, log) as server:
-        _until(lambda: _healthy(env["PREFECT_API_URL"]), server, log)
+        _until(lambda: healthy(env["PREFECT_API_URL"]), server, log)
         _keep_pages_at_home(Path(env["PREFECT_SERVER_UI_STATIC_DIRECTORY"]))
         yield server, env
 
@@ -219,7 +219,8 @@ def _get(url: str) -> bytes:
         return content
 
 
-def _healthy(api: str) -> bool:
+def healthy(api: str) -> bool:
+    """Whether the server at this API address answers and says that it is well."""
     try:
         return _get(f"{api}/health") == b"true"
     except OSError:

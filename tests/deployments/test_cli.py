@@ -70,3 +70,9 @@ def test_a_database_that_is_down_is_named_without_the_password(command: list[str
     assert "Connection refused" in line
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stdout + done.stderr
+
+
+def test_check_asks_the_server_it_is_told_of() -> None:
+    done = lifecycle("check", PREFECT_API_URL="http://127.0.0.1:1/api")
+    assert done.returncode == 1
+    assert "FAIL  http://127.0.0.1:1/api does not answer" in done.stdout
