@@ -11,7 +11,11 @@ from tasks.associate_customer import associate
 from tasks.runs import recorded
 
 
-@flow(name="associate-customer", flow_run_name="associate-customer {action} {customer} {reseller} {on}")
+@flow(
+    name="associate-customer",
+    flow_run_name="associate-customer {action} {customer} {reseller} {on}",
+    result_serializer="json",
+)
 def associate_customer(
     reseller: str, customer: str, action: Literal["associate", "dissociate"], on: date, dry_run: bool = False
 ) -> Summary:

@@ -37,7 +37,7 @@ def _run_name() -> str:
     return f"daily-expiry-sweep {flow_run.parameters['business_date'] or scheduled_day()}"
 
 
-@flow(name="daily-expiry-sweep", flow_run_name=_run_name)
+@flow(name="daily-expiry-sweep", flow_run_name=_run_name, result_serializer="json")
 def daily_expiry_sweep(business_date: date | None = None, dry_run: bool = False, approve_plan: str = "") -> Summary:
     """Act on licences that lapsed: warn after 3 months, disable access after 6 months, tell so.
 

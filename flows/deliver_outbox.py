@@ -16,7 +16,7 @@ from tasks.runs import recorded
 CONNECTIONS = 4
 
 
-@flow(name="deliver-outbox")
+@flow(name="deliver-outbox", result_serializer="json")
 def deliver_outbox(connections: Annotated[int, Field(ge=1, le=16)] = CONNECTIONS, dry_run: bool = False) -> Summary:
     """Deliver what is due.
 

@@ -13,7 +13,7 @@ from tasks.runs import recorded
 SHOWN_FINDINGS = 500
 
 
-@flow(name="import-records", flow_run_name="import-records")
+@flow(name="import-records", flow_run_name="import-records", result_serializer="json")
 def import_records(path: str, dry_run: bool = False) -> Summary:
     """Import a CSV file, or a folder of them.
 

@@ -25,7 +25,7 @@ def _run_name() -> str:
     return f"monthly-reseller-report {flow_run.parameters['month'] or format(scheduled_day(), '%Y-%m')}"
 
 
-@flow(name="monthly-reseller-report", flow_run_name=_run_name)
+@flow(name="monthly-reseller-report", flow_run_name=_run_name, result_serializer="json")
 def monthly_reseller_report(
     month: Annotated[str, Field(pattern=r"^((19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2]))?$")] = "",
     resellers: str = "all",

@@ -11,7 +11,7 @@ from tasks.record_renewal import renew
 from tasks.runs import recorded
 
 
-@flow(name="record-renewal", flow_run_name="record-renewal {subscription} {expires_on}")
+@flow(name="record-renewal", flow_run_name="record-renewal {subscription} {expires_on}", result_serializer="json")
 def record_renewal(
     subscription: str, expires_on: date, business_date: date | None = None, dry_run: bool = False
 ) -> Summary:

@@ -33,6 +33,12 @@ def test_every_flow_says_what_it_does_and_what_each_parameter_means(deployment: 
     assert [name for name, schema in properties.items() if not schema.get("description")] == []
 
 
+@each_deployment
+def test_an_exception_is_kept_as_its_message_alone(deployment: dict[str, Any]) -> None:
+    """Prefect writes the exception of every failed flow to a file; pickled, it would hold the rows of a statement."""
+    assert flow_of(deployment).result_serializer == "json"
+
+
 @each_schedule
 def test_parameters_of_a_schedule_fit_the_flow(deployment: dict[str, Any], schedule: dict[str, Any]) -> None:
     flow_of(deployment).validate_parameters(schedule.get("parameters", {}))
