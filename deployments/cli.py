@@ -124,6 +124,7 @@ def demo(
     os.environ.setdefault("LIFECYCLE_HOME", str(user_data_path("lifecycle-demo")))
     configured = read_settings()
     _ready_database()
+    completed = False
     with suppress(KeyboardInterrupt), launcher.running(configured, port) as running:
         from deployments.demo import play
 

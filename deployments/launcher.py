@@ -110,12 +110,16 @@ class Running:
     api: str
     processes: dict[str, subprocess.Popen[bytes]]
 
+    def check(self) -> None:
+        """Raise StartError if a process has ended by itself."""
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                raise StartError(f"the {name} ended with status {process.returncode}")
+
     def watch(self) -> None:
         """Wait until a process ends by itself; then raise StartError."""
         while True:
-            for name, process in self.processes.items():
-                if process.poll() is not None:
-                    raise StartError(f"the {name} ended with status {process.returncode}")
+            self.check()
             time.sleep(1)
 
 

@@ -283,7 +283,8 @@ def record(
     counts["terms added"] = _add_terms(db, staging, now)
     if counts["terms added"]:
         learned = Learned(now.astimezone(zone).date(), now, None, calls)
-        counts["subscriptions brought back"] = refresh(db, IMPORTED, learned)
+        if back := refresh(db, IMPORTED, learned):
+            counts["subscriptions brought back"] = back
     counts["associations added"] = _add_associations(db, staging, now)
     counts["associations added"] += _first_associations(db, now, zone) + _move(db, now, zone)
     return counts

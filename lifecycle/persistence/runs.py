@@ -26,6 +26,6 @@ def finish(db: Connection, run_id: UUID, outcome: str, counts: Mapping[str, int]
 
 
 def counts(db: Connection, prefect_id: UUID) -> dict[str, int]:
-    """What the run that Prefect knows under this id counted; empty if it left no record."""
-    found = db.execute(select(runs.c.counts).where(runs.c.prefect_flow_run_id == prefect_id)).scalar()
-    return found or {}
+    """What the run that Prefect knows under this id counted, when it last ran; empty if it left no record."""
+    records = select(runs.c.counts).where(runs.c.prefect_flow_run_id == prefect_id).order_by(runs.c.started_at.desc())
+    return db.execute(records).scalar() or {}
