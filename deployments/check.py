@@ -7,7 +7,7 @@ from deployments import launcher
 from lifecycle.delivery.carriers import open_carrier
 from lifecycle.delivery.outcomes import NotDelivered
 from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable, database
-from lifecycle.settings import Settings, known_variables
+from lifecycle.settings import Settings, unknown_variables
 
 
 def findings(settings: Settings) -> Iterator[tuple[str, str, bool]]:
@@ -19,7 +19,7 @@ def findings(settings: Settings) -> Iterator[tuple[str, str, bool]]:
 
 
 def _settings() -> tuple[str, str, bool]:
-    unknown = sorted(n for n in os.environ if n.startswith("LIFECYCLE_") and n.upper() not in known_variables())
+    unknown = sorted(unknown_variables())
     return "settings", f"unknown: {', '.join(unknown)}" if unknown else "all known", not unknown
 
 

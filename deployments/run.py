@@ -5,7 +5,7 @@ from collections import deque
 from importlib import import_module
 from inspect import Parameter, getdoc, signature
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,16 +20,18 @@ def run(name: str, tokens: list[str], *, as_json: bool) -> None:
 
     Raises BadInput for wrong names and values, and what the flow raises.
     """
-    flow = _flow(name)
-    parameters = _parameters(flow.fn, tokens)
     try:
-        _print(flow(**parameters), "completed", as_json=as_json)
-    except RunFailed as failure:
-        _print(failure.summary, "failed", as_json=as_json)
+        flow = _flow(name)
+        summary: Summary = flow(**_parameters(flow.fn, tokens))
+    except (HeldByBrake, RunFailed) as ended:
+        _print(ended.summary, "waiting" if isinstance(ended, HeldByBrake) else "failed", as_json=as_json)
         raise
-    except HeldByBrake as stop:
-        _print(stop.summary, "waiting", as_json=as_json)
+    except Exception as error:
+        if as_json:
+            outcome = "refused" if isinstance(error, BadInput) else "failed"
+            print(json.dumps({"flow": name, "business_date": None, "outcome": outcome, "counts": {}, "run_id": None}))
         raise
+    _print(summary, "completed", as_json=as_json)
 
 
 def names() -> list[str]:
@@ -65,10 +67,8 @@ def _parameters(function: Any, tokens: list[str]) -> dict[str, Any]:
     ]
     values: dict[str, Any] = {}
     for name in given.keys() & known.keys():
-        annotation = known[name].annotation
-        value = given[name].split(",") if get_origin(annotation) is list else given[name]
         try:
-            values[name] = TypeAdapter(annotation).validate_python(value)
+            values[name] = TypeAdapter(known[name].annotation).validate_python(given[name])
         except ValidationError as error:
             findings += [Finding(f"--{name}", f"{given[name]!r}", e["msg"]) for e in error.errors()]
     if findings:

@@ -32,13 +32,18 @@ def deliver_outbox(connections: Annotated[int, Field(ge=1, le=16)] = CONNECTIONS
         if dry_run:
             describe_outbox(summary, look())
         else:
-            summary.failed.update({FAILED, IN_DOUBT, UNREACHABLE, provisioning.FAILED, provisioning.UNREACHABLE})
+            summary.failed.update({UNREACHABLE, provisioning.UNREACHABLE})
             deliver_now(summary, connections)
     return summary
 
 
 def deliver_now(summary: Summary, connections: int = CONNECTIONS) -> None:
-    """Deliver what is due by now; the figures go into `summary`."""
+    """Deliver what is due by now; the figures go into `summary`.
+
+    A message that fails for good or is in doubt fails the run, so that somebody looks. A server that cannot be reached
+    fails only the run whose work is delivery: the messages wait.
+    """
+    summary.failed.update({FAILED, IN_DOUBT, provisioning.FAILED})
     if take_stock()["queued"]:
         # Connections, not work: threads, whatever the task runner for portions is.
         delivering = deliver.map(range(connections), until=now())

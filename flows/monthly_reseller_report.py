@@ -84,7 +84,7 @@ def monthly_reseller_report(
     return summary
 
 
-_QUEUED = {Mail.QUEUE, Mail.COPY, Mail.WITHHOLD}
+_QUEUED = {Mail.QUEUE, Mail.COPY, Mail.AGAIN, Mail.WITHHOLD}
 
 
 def _codes(resellers: str) -> list[str] | None:

@@ -4,6 +4,7 @@ They are read once, at the edge (the command line, a task), and handed down as p
 together with all others.
 """
 
+import os
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -11,16 +12,18 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+from dotenv import dotenv_values
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lifecycle.delivery.carriers import open_carrier
 from lifecycle.rules.addresses import is_address
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.provisioning import checked_url, key_of
 
 # Flow runs start in the project's folder, commands anywhere: both read the project's file, and the folder's on top.
-_PROJECT = Path(__file__).parent.parent
+_ENV_FILES = (Path(__file__).parent.parent / ".env", Path(".env"))
 
 
 def _time_zone(name: str) -> str:
@@ -30,13 +33,17 @@ def _time_zone(name: str) -> str:
 
 
 def _mail_url(url: SecretStr) -> SecretStr:
-    if urlsplit(url.get_secret_value()).scheme not in {"maildir", "smtp", "smtps"}:
-        raise ValueError("expected maildir:///path, smtp://user:password@host:port or smtps://…")
+    open_carrier(url.get_secret_value())
     return url
 
 
 def _database_url(url: SecretStr) -> SecretStr:
-    if urlsplit(url.get_secret_value()).scheme not in {"postgresql", "postgres"}:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        usable = parts.scheme in {"postgresql", "postgres"} and parts.port != 0
+    except ValueError:  # it quotes what can be a piece of the password
+        usable = False
+    if not usable:
         raise ValueError("expected postgresql://user:password@host:port/database")
     return url
 
@@ -104,7 +111,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="LIFECYCLE_",
         env_nested_delimiter="__",
-        env_file=(_PROJECT / ".env", ".env"),
+        env_file=_ENV_FILES,
         frozen=True,
         extra="ignore",
         hide_input_in_errors=True,  # it can be a password
@@ -122,6 +129,19 @@ class Settings(BaseSettings):
     issuer: Issuer = Issuer()
     policy: Policy = Policy()
     brake: Brake = Brake()
+
+    @field_validator("issuer")
+    @classmethod
+    def _is_named(cls, issuer: Issuer, before: ValidationInfo) -> Issuer:
+        """Mails that leave this machine must say from whom they are."""
+        mail_url = before.data.get("mail_url")
+        server = urlsplit(mail_url.get_secret_value()) if mail_url else None
+        leaves = server is not None and server.scheme != "maildir" and server.hostname not in {"127.0.0.1", "localhost"}
+        missing = {"name", "mail_from"} - issuer.model_fields_set
+        if leaves and missing:
+            names = ", ".join(f"LIFECYCLE_ISSUER__{field.upper()}" for field in sorted(missing))
+            raise ValueError(f"missing; mails by SMTP need {names}")
+        return issuer
 
     @field_validator("provisioning_secret")
     @classmethod
@@ -160,8 +180,14 @@ def settings() -> Settings:
     return Settings()
 
 
-def known_variables() -> set[str]:
-    """The names of all environment variables that are settings."""
+def unknown_variables() -> set[str]:
+    """Names in the environment and in the ``.env`` files that look like settings and are none: slips of the pen."""
+    given = set(os.environ).union(*map(dotenv_values, _ENV_FILES))
+    known = _known_variables()
+    return {name for name in given if name.upper().startswith("LIFECYCLE_") and name.upper() not in known}
+
+
+def _known_variables() -> set[str]:
     names: set[str] = set()
     for name, field in Settings.model_fields.items():
         variable = f"LIFECYCLE_{name}".upper()

@@ -16,6 +16,7 @@ from lifecycle.persistence.reseller_report import Stored
 from lifecycle.rendering import reseller_report as rendering
 from lifecycle.rendering.templates import Issuer
 from lifecycle.rules.findings import BadInput, Finding
+from lifecycle.rules.outbox import State
 from lifecycle.rules.reseller_report import Mail, Standing
 from lifecycle.settings import settings
 from tasks.retries import transient
@@ -72,8 +73,10 @@ def queue_mails(order: Order, portion: dict[int, Mail]) -> Counter[str]:
             counts[NOT_RENDERED] += 1
         else:
             messages[message.key] = mail, message
+    again = [key for key, (mail, _) in messages.items() if mail is Mail.AGAIN]
     with transaction() as db:
         queued = outbox.queue(db, [message for _, message in messages.values()])
+        queued += outbox.resolve(db, again, State.QUEUED, [State.FAILED])
     counts.update(messages[key][0] for key in queued)
     counts[Mail.ALREADY_THERE] += len(messages) - len(queued)
     return +counts

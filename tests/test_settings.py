@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from deployments.cli import read_settings
-from lifecycle.settings import Settings, known_variables
+from lifecycle.settings import Settings, unknown_variables
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
@@ -47,8 +47,8 @@ def test_each_is_an_environment_variable(monkeypatch: pytest.MonkeyPatch) -> Non
         "LIFECYCLE_BRAKE__SHARE": "0.5",
         "LIFECYCLE_BRAKE__COUNT": "0",
     }.items():
-        assert name in known_variables()
         monkeypatch.setenv(name, value)
+    assert unknown_variables() == set()
     found = read_settings()
     assert found.provisioning == ("https://example.com/access", SECRET)
     assert (found.go_live.customer_notice, found.go_live.access_change) == (date(2024, 2, 29), date(2024, 3, 1))
@@ -124,3 +124,31 @@ def test_a_traceback_does_not_print_what_is_wrong(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ValidationError) as error:
         Settings()
     assert "s3cret" not in str(error.value)
+
+
+def test_slips_of_the_pen_are_found_in_the_environment_and_in_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("LIFECYCLE_TIMZONE=Europe/Rome\nLIFECYCLE_LOCALE=el\n")
+    monkeypatch.setenv("LIFECYCLE_GO_LIVE__RESELER_REPORT", "2030-01-01")
+    assert unknown_variables() == {"LIFECYCLE_TIMZONE", "LIFECYCLE_GO_LIVE__RESELER_REPORT"}
+
+
+@pytest.mark.parametrize("url", ["smtp://mail.example.com", "smtps://u:p@mail.example.com:465"])
+def test_mails_that_leave_the_machine_say_from_whom_they_are(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_MAIL_URL", url)
+    monkeypatch.setenv("LIFECYCLE_ISSUER__NAME", "Issuer")
+    assert complaints(capsys) == ["LIFECYCLE_ISSUER: missing; mails by SMTP need LIFECYCLE_ISSUER__MAIL_FROM"]
+    monkeypatch.setenv("LIFECYCLE_ISSUER__MAIL_FROM", "us@example.com")
+    assert read_settings().issuer.mail_from == "us@example.com"
+
+
+@pytest.mark.parametrize("url", ["maildir://host/path", "smtp://h:99999", "smtp://", "imap://h", "smtp://h?tls=no"])
+def test_a_mail_url_is_looked_at_as_a_whole(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_MAIL_URL", url)
+    [complaint] = complaints(capsys)
+    assert complaint.startswith("LIFECYCLE_MAIL_URL: ")

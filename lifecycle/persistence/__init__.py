@@ -7,3 +7,7 @@ class DatabaseOutdated(Exception):
 
 class DatabaseUnreachable(Exception):
     """The database does not answer, or not to us; the message says why, without the password."""
+
+
+class RowRefused(Exception):
+    """The database refused a row. Says by which constraint, never which row."""

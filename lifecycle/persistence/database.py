@@ -18,9 +18,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
-from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable
+from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable, RowRefused
 from lifecycle.settings import settings
 
 if TYPE_CHECKING:
@@ -38,8 +38,15 @@ def transaction() -> Iterator[Connection]:
 
     Raises DatabaseUnreachable, and DatabaseOutdated where an operator must decide on a migration.
     """
-    with configured().begin() as db:
-        yield db
+    try:
+        with configured().begin() as db:
+            yield db
+    except (IntegrityError, DataError) as error:
+        # The server's own words repeat the row, names and addresses included, and errors end up in logs.
+        diagnosis = getattr(error.orig, "diag", None)
+        constraint = getattr(diagnosis, "constraint_name", None) or "a value"
+        fact = f"{constraint}, SQLSTATE {getattr(diagnosis, 'sqlstate', 'unknown')}"
+        raise RowRefused(fact) from None
 
 
 def configured() -> Engine:
@@ -117,10 +124,15 @@ def _reach(target: Engine) -> str | None:
     """The revision of a database that nobody may have reached before."""
     try:
         with target.connect() as db:
-            return revision(db)
+            found = revision(db)
     except OperationalError as error:
         reason = str(error.orig).partition("\n")[0]
         raise DatabaseUnreachable(f"the database cannot be reached: {reason}") from error
+    if found is not None and found not in _revisions():
+        raise DatabaseOutdated(
+            f"the database is at {found}, which this program is too old to know: install a newer one"
+        )
+    return found
 
 
 def connect(url: str) -> Engine:
@@ -144,6 +156,11 @@ def alembic_config(db: Connection | None = None) -> Config:
 @cache
 def _head() -> str:
     return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+
+
+@cache
+def _revisions() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
 
 
 def revision(db: Connection) -> str | None:

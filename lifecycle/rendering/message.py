@@ -138,12 +138,17 @@ def _fits_plain(text: str) -> bool:
 
 
 def _encoded_words(text: str) -> str:
-    """RFC 2047 words, one a line. White space between words is not part of the text, so theirs stays inside them."""
+    """RFC 2047 words, one a line. White space between words is not part of the text, so theirs stays inside them.
+
+    They end after a space where there is one: some readers show one too many between the words of a name.
+    """
     data, words, start = text.encode(), [], 0
     while start < len(data):
         end = start + _WORD
         while end < len(data) and data[end] & 0xC0 == 0x80:  # the middle of a character
             end -= 1
+        if end < len(data):
+            end = data.rfind(b" ", start, end) + 1 or end
         words.append(f"=?utf-8?B?{binascii.b2a_base64(data[start:end], newline=False).decode()}?=")
         start = end
     return "\r\n ".join(words)

@@ -27,8 +27,8 @@ def change(action: Action, reseller: str, on: date, latest: Period | None) -> li
     """The versions to add so that, from `on`, `reseller` looks after the customer or no longer does.
 
     `latest`: the period with the latest start up to `on`, in its last version. Empty: it is so already. Associating a
-    customer of another reseller is a move: the other's period ends the day before. Associating one whose period is about
-    to end takes that end back. Raises NotAssociated.
+    customer of another reseller is a move: the other's period ends the day before. Associating one whose period is
+    about to end takes that end back. Raises NotAssociated.
     """
     holds = latest is not None and latest.holds_on(on)
     if action == "dissociate":

@@ -87,6 +87,7 @@ class Mail(StrEnum):
     QUEUE = "queued"
     WITHHOLD = "withheld before go-live"
     COPY = "copies queued"
+    AGAIN = "queued again after a failure"
     PAST_MONTH = "not sent: past month"
     NO_ADDRESS = "not sent: no address"
     EMPTY = "not sent: empty"
@@ -122,10 +123,16 @@ class Wish:
 
 
 def mail_for(report: Standing, wish: Wish) -> Mail:
-    """Decide on one report's mail. What was withheld stays withheld, however often it is asked for."""
+    """Decide on one report's mail. What was withheld stays withheld, however often it is asked for.
+
+    `resend` makes a copy of what was sent, or may have been; what failed was never received, and is tried again.
+    """
     if report.message is not None:
-        again = wish.resend and wish.live and report.message in {State.SENT, State.IN_DOUBT, State.FAILED}
-        return Mail.COPY if again and report.reachable else Mail.ALREADY_THERE
+        if not (wish.resend and wish.live and report.reachable):
+            return Mail.ALREADY_THERE
+        if report.message in {State.SENT, State.IN_DOUBT}:
+            return Mail.COPY
+        return Mail.AGAIN if report.message is State.FAILED else Mail.ALREADY_THERE
     if not wish.deliver:
         return Mail.PAST_MONTH
     if not report.reachable:

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -60,6 +61,13 @@ def test_a_month_that_cannot_be_is_refused_before_anything_runs(month: str) -> N
     done = lifecycle("run", "monthly-reseller-report", "--month", month, PREFECT_API_URL="http://127.0.0.1:1/api")
     assert done.returncode == 2
     assert "--month" in done.stderr
+
+
+def test_a_refused_run_ends_with_one_json_object_all_the_same() -> None:
+    done = lifecycle("run", "record-renewal", "--jsn", "1", "--json", PREFECT_API_URL="http://127.0.0.1:1/api")
+    assert done.returncode == 2
+    assert json.loads(done.stdout.splitlines()[-1])["outcome"] == "refused"
+    assert {line.split(":")[0] for line in done.stderr.splitlines()} == {"--jsn", "--subscription", "--expires_on"}
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["check"], ["show", "customer", "C1"], ["import", "."]])

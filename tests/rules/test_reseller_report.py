@@ -68,7 +68,8 @@ def wish(*, deliver: bool = True, live: bool = True, skip_empty: bool = False, r
         (standing(), wish(live=False), Mail.WITHHOLD),
         (standing(State.SENT), wish(), Mail.ALREADY_THERE),
         (standing(State.SENT), wish(resend=True), Mail.COPY),
-        (standing(State.FAILED), wish(resend=True), Mail.COPY),  # the address may have been mended since
+        (standing(State.IN_DOUBT), wish(resend=True), Mail.COPY),
+        (standing(State.FAILED), wish(resend=True), Mail.AGAIN),  # never received: the address may have been mended
         (standing(State.QUEUED), wish(resend=True), Mail.ALREADY_THERE),  # it leaves anyway
         (standing(State.WITHHELD), wish(resend=True), Mail.ALREADY_THERE),  # never sent later
         (standing(State.SENT), wish(resend=True, live=False), Mail.ALREADY_THERE),
