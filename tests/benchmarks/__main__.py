@@ -34,10 +34,10 @@ def table(figures: Iterable[Figure]) -> str:
     for figure in figures:
         ratio = "" if figure.against is None else f"{figure.value / figure.against:.2f}"
         lines.append((figure.name, _number(figure.value), figure.unit, ratio, figure.reference))
-    what, value, unit, ratio, _ = (max(map(len, column)) for column in zip(*lines, strict=True))
+    widest, value_widest, unit_widest, ratio_widest, _ = (max(map(len, column)) for column in zip(*lines, strict=True))
     return "\n".join(
-        f"{line[0]:<{what}}  {line[1]:>{value}} {line[2]:<{unit}}  {line[3]:>{ratio}}  {line[4]}".rstrip()
-        for line in lines
+        f"{what:<{widest}}  {value:>{value_widest}} {unit:<{unit_widest}}  {ratio:>{ratio_widest}}  {to}".rstrip()
+        for what, value, unit, ratio, to in lines
     )
 
 

@@ -49,8 +49,9 @@ _FILL = (
             WHEN id % 3 = 1 THEN date '2019-03-01' + (id / 30 % 92)::int
             ELSE date '2018-03-01' + (id / 30 % 365)::int END AS expires_on
         FROM subscriptions) AS licence""",
-    "INSERT INTO terms (subscription_id, starts_on, expires_on, recorded_at)"
-    " SELECT subscription_id, starts_on + 365, expires_on + 365, '2018-01-01' FROM terms",
+    """
+    INSERT INTO terms (subscription_id, starts_on, expires_on, recorded_at)
+    SELECT subscription_id, starts_on + 365, expires_on + 365, '2018-01-01' FROM terms""",
 )
 
 
@@ -113,7 +114,8 @@ def _bare_insert() -> float:
         db.execute(
             text("""
             CREATE TABLE lines (LIKE reseller_report_lines INCLUDING ALL,
-                FOREIGN KEY (report_id) REFERENCES reseller_reports, FOREIGN KEY (subscription_id) REFERENCES subscriptions)""")
+                FOREIGN KEY (report_id) REFERENCES reseller_reports,
+                FOREIGN KEY (subscription_id) REFERENCES subscriptions)""")
         )
     with watch.running(), database.transaction() as db:
         db.execute(text("INSERT INTO lines SELECT * FROM reseller_report_lines"))
