@@ -6,6 +6,7 @@ clamps the same way; a property test holds the two together.
 
 import calendar
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 SCHEDULED_AT = time(6)
@@ -15,6 +16,7 @@ SINCE_EVER = date(1900, 1, 1)
 """Stands for the start of what began before anybody wrote it down."""
 
 
+@lru_cache(maxsize=4096)  # a sweep asks the same few hundred days for each of many thousand licences
 def add_months(day: date, months: int) -> date:
     """`day` moved by calendar months, clamped to the last day of the month it lands in."""
     year, month0 = divmod(day.year * 12 + day.month - 1 + months, 12)
