@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from lifecycle.delivery.outcomes import Deferred, Refused, Unreachable
 from lifecycle.delivery.provisioning import Provisioning, open_provisioning
 from lifecycle.persistence import outbox
-from lifecycle.persistence.outbox import Claimed, Deliverer, Settlement
+from lifecycle.persistence.outbox import Claimed, Deliverer, Ended, Settlement
 from lifecycle.rules.outbox import WAITS, Channel, State, token, wait_after
 from lifecycle.rules.provisioning import Access, AccessChange, body_of
 from lifecycle.settings import settings
@@ -45,15 +45,16 @@ def call(_number: int, until: datetime) -> Counter[str]:
 def _pass(system: Provisioning, deliverer: Deliverer, until: datetime) -> Counter[str]:
     """Walk along the queue once."""
     counts: Counter[str] = Counter()
+    ended: Ended | None = None
     for message in deliverer.claims(until, CLAIMED_AT_ONCE):
-        attempt = deliverer.begin(message, system.name)
-        if attempt is None:
-            continue
-        how = _call(system, message)
-        deliverer.settle(attempt, how)
-        counts[how.outcome] += 1
-        if how.outcome == UNREACHABLE:
-            break
+        attempt = deliverer.begin(message, system.name, ended)
+        ended = Ended(attempt, _call(system, message)) if attempt else None
+        if ended:
+            counts[ended.how.outcome] += 1
+            if ended.how.outcome == UNREACHABLE:
+                break
+    if ended:
+        deliverer.settle(*ended)
     return counts
 
 
