@@ -20,6 +20,7 @@ from lifecycle.rules.licence_expiry import (
     Licence,
     Step,
     Terms,
+    base_that_matters,
     brake_holds,
     decide,
     ends_within,
@@ -36,7 +37,10 @@ CHANGED_SINCE = "changed since the plan"
 
 @dataclass(slots=True)
 class Outlook:
-    """What a plan holds, in figures and codes. `cut_off` of `active` licences would lose their access."""
+    """What a plan holds, in figures and codes. `cut_off` of `active` licences would lose their access.
+
+    `active` is the whole base where the brake holds; where it does not, no more of it was counted than tells so.
+    """
 
     plan: Plan
     steps: Counter[tuple[Step, str]] = field(default_factory=Counter)
@@ -78,8 +82,9 @@ def make_plan(day: date, run_id: UUID, *, dry_run: bool) -> Outlook:
             if not decision.steps:
                 idle[licence.id] = decision.look_on
         seen.cut_off = sum(number for (step, _), number in seen.steps.items() if step in CUTTING)
-        # The base is only counted where it can matter.
-        seen.active = licence_expiry.active(db, day) if seen.cut_off > brake.count else 0
+        # The base is only counted where it can matter, and as far as it does.
+        enough = base_that_matters(seen.cut_off, brake.share)
+        seen.active = licence_expiry.active(db, day, enough) if seen.cut_off > brake.count else 0
         holds = brake_holds(seen.cut_off, seen.active, brake.share, brake.count)
         state = PlanState.WAITING if holds else PlanState.MADE
         seen.plan = plans.write(db, FLOW, day, run_id, steps, state)

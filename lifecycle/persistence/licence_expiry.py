@@ -162,15 +162,16 @@ def look_again(db: Connection, when: dict[int, date | None]) -> None:
     )
 
 
-def active(db: Connection, day: date) -> int:
-    """The active base: licences that are valid on `day`."""
+def active(db: Connection, day: date, at_most: int | None) -> int:
+    """The active base, counted up to `at_most`: licences that are valid on `day`."""
     number: int = db.execute(
         text("""
-        SELECT count(*) FROM subscription_status
-        JOIN subscriptions ON subscriptions.id = subscription_id
-        JOIN products ON products.id = product_id AND policy = 'licence'
-        WHERE expires_on >= :day AND status = 'active'"""),
-        {"day": day},
+        SELECT count(*) FROM (
+            SELECT FROM subscription_status
+            JOIN subscriptions ON subscriptions.id = subscription_id
+            JOIN products ON products.id = product_id AND policy = 'licence'
+            WHERE expires_on >= :day AND status = 'active' LIMIT :at_most) AS counted"""),
+        {"day": day, "at_most": at_most},
     ).scalar_one()
     return number
 

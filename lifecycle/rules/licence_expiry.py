@@ -6,6 +6,7 @@ business date of the run whose warning it was. Both are due "at or past the mile
 made up by the next one.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -172,6 +173,11 @@ def ends_within(licence: Licence, terms: Terms, days: int) -> date | None:
         return None
     due = disable_on(licence, licence.warning.business_date, terms.warning_days)
     return due if timedelta() < due - terms.day <= timedelta(days=days) else None
+
+
+def base_that_matters(cut_off: int, share: float) -> int | None:
+    """An active base of this size or above keeps no run of `cut_off` waiting; None: there is no such size."""
+    return math.ceil(cut_off / share) + 1 if share else None
 
 
 def brake_holds(cut_off: int, active: int, share: float, count: int) -> bool:
