@@ -1,5 +1,6 @@
 """What the benchmarks share: an installation to measure in, a stopwatch, and a figure as the table shows it."""
 
+import atexit
 import os
 import resource
 import sys
@@ -63,6 +64,8 @@ def installation() -> Iterator[Path]:
 
             database.configured().dispose()
             get_server(home / "postgres").cleanup()
+            # The folder it would look into goes before this process ends.
+            atexit.unregister(database._forget_killed_users)
 
 
 def peak_memory() -> float:
