@@ -267,7 +267,7 @@ def record(
     """Write what was staged and found sound. Master data follow the files' `given` columns; other columns stay.
 
     `calls`: whether those about renewed access are queued or withheld. Returns counts such as "customers new",
-    "customers changed", "customers unchanged", "terms added".
+    "customers changed", "customers unchanged", "terms added", and "subscriptions brought back" where there are any.
     """
     # Looked up before the customers' own rows take the new reseller over.
     db.execute(_MOVES)
