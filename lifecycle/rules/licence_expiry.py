@@ -150,7 +150,7 @@ def _after_disabling(licence: Licence, terms: Terms) -> Decision:
     if licence.telling is not None:
         return Decision((), None)
     if not licence.reachable:
-        return Decision((), None, Held.NO_ADDRESS)
+        return Decision((), tomorrow, Held.NO_ADDRESS)
     if not terms.notices_live:
         return Decision(_once(Step.WITHHOLD_TELLING, licence), tomorrow, Held.NOT_LIVE)
     return Decision((Step.TELL,), None)
