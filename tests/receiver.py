@@ -144,6 +144,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 10
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for the other side's acknowledgement
     state: Receiver
 
     def setup(self) -> None:
