@@ -12,6 +12,7 @@ for a mail with a 25 kB attachment. We need one shape of mail only. What keeps i
 
 import binascii
 import re
+import struct
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -186,4 +187,5 @@ def _attachment_part(attachment: Attachment) -> bytes:
 def _base64(data: bytes) -> bytes:
     """Base64 in lines of 76 columns, the last one not ended."""
     code = binascii.b2a_base64(data, newline=False)
-    return b"\r\n".join([code[at : at + _COLUMNS] for at in range(0, len(code), _COLUMNS)])
+    lines, rest = divmod(len(code), _COLUMNS)
+    return b"\r\n".join(struct.unpack(f"{_COLUMNS}s" * lines + f"{rest}s", code))
