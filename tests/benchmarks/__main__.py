@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.benchmarks.measuring import Figure, measured
 
@@ -24,8 +25,11 @@ def main() -> None:
     # A process for each: one does not raise another's peak of memory, nor leave it its settings.
     figures: list[Figure] = []
     for name in chosen.names or BENCHMARKS:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            figures += process.submit(measured, name, chosen.scale).result()
+        with (
+            TemporaryDirectory(prefix="lifecycle-bench-") as home,
+            ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process,
+        ):
+            figures += process.submit(measured, name, chosen.scale, home).result()
     print(table(figures))
 
 
@@ -34,10 +38,13 @@ def table(figures: Iterable[Figure]) -> str:
     for figure in figures:
         ratio = "" if figure.against is None else f"{figure.value / figure.against:.2f}"
         lines.append((figure.name, _number(figure.value), figure.unit, ratio, figure.reference))
-    widest, value_widest, unit_widest, ratio_widest, _ = (max(map(len, column)) for column in zip(*lines, strict=True))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
-        f"{what:<{widest}}  {value:>{value_widest}} {unit:<{unit_widest}}  {ratio:>{ratio_widest}}  {to}".rstrip()
-        for what, value, unit, ratio, to in lines
+        "  ".join(
+            cell.rjust(width) if column in {1, 3} else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
     )
 
 

@@ -10,7 +10,10 @@ from datetime import UTC, date, datetime, timedelta
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from threading import Thread
+from time import perf_counter
 from uuid import uuid4
+
+from sqlalchemy import text
 
 from flows.deliver_outbox import CONNECTIONS
 from lifecycle.persistence import database, outbox, runs
@@ -18,8 +21,8 @@ from lifecycle.persistence.outbox import Body, Message
 from lifecycle.rendering.message import Attachment, Letter, Mailbox, compose
 from lifecycle.rendering.templates import Content
 from lifecycle.settings import settings
-from tasks.delivery import deliver
-from tests.benchmarks.measuring import Figure, Stopwatch, installation
+from tasks.delivery import CLAIMED_AT_ONCE, deliver
+from tests.benchmarks.measuring import Figure, Stopwatch
 
 DAY = date(2019, 9, 1)
 TEXT, HTML, ATTACHMENT = "Riga di prova\n" * 70, "<p>Riga di prova</p>\n" * 200, os.urandom(25_000)
@@ -27,21 +30,18 @@ SENDER, RECIPIENT = "lifecycle@example.com", "reseller@example.org"
 
 
 def bench(scale: float) -> list[Figure]:
-    number = max(200, round(4_000 * scale))
-    with sink() as port, installation():
+    number, many = max(400, round(4_000 * scale)), max(4_000, round(100_000 * scale))
+    with sink() as port:
         os.environ["LIFECYCLE_MAIL_URL"] = f"smtp://127.0.0.1:{port}?tls=none"
         settings.cache_clear()
         _queue(number)
-        ready = _ready_bytes(port, number)
-        return [
-            Figure(
-                f"mails of 25 kB over {CONNECTIONS} connections",
-                _delivery(number),
-                "/s",
-                "ready bytes sent by smtplib",
-                ready,
-            )
-        ]
+        ready, delivered = _ready_bytes(port, number), _delivery(number)
+    first, last = _claiming(many)
+    claim = f"claim of {CLAIMED_AT_ONCE} from {many:,} queued, among the last"
+    return [
+        Figure(f"mails of 25 kB over {CONNECTIONS} connections", delivered, "/s", "ready bytes sent by smtplib", ready),
+        Figure(claim, 1_000 * last, "ms", "among the first", 1_000 * first),
+    ]
 
 
 def _queue(number: int) -> None:
@@ -65,6 +65,25 @@ def _delivery(number: int) -> float:
         counts = list(threads.map(deliver.fn, range(CONNECTIONS), [until] * CONNECTIONS))
     assert sum(count["sent"] for count in counts) == number, counts
     return number / watch.seconds
+
+
+def _claiming(number: int) -> tuple[float, float]:
+    """Seconds for a claim among the first tenth and among the last, while one deliverer claims all there is."""
+    with database.transaction() as db:
+        db.execute(
+            text("""
+            INSERT INTO messages (key, kind, state, recipient, recipient_name, business_date)
+            SELECT 'claim/' || i, 'reseller-report', 'queued', '', '', :day FROM generate_series(1, :number) AS i"""),
+            {"day": DAY, "number": number},
+        )
+    with outbox.delivering() as deliverer:
+        moments = [
+            perf_counter()
+            for nth, _ in enumerate(deliverer.claims(datetime.now(UTC), CLAIMED_AT_ONCE))
+            if nth % CLAIMED_AT_ONCE == 0
+        ]
+    tenth = len(moments) // 10
+    return (moments[tenth] - moments[0]) / tenth, (moments[-1] - moments[-1 - tenth]) / tenth
 
 
 def _ready_bytes(port: int, number: int) -> float:

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, text
 from deployments import sample
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.tables import metadata
+from lifecycle.settings import settings
 from tasks.import_records import import_files
-from tests.benchmarks.measuring import Figure, Stopwatch, installation, peak_memory
+from tests.benchmarks.measuring import Figure, Stopwatch, peak_memory
 
 FILES = ("resellers", "customers", "products", "associations", "subscriptions", "terms")
 TABLES = [table for table in metadata.sorted_tables if table.name in FILES]
@@ -19,22 +20,21 @@ TABLES = [table for table in metadata.sorted_tables if table.name in FILES]
 def bench(scale: float) -> list[Figure]:
     subscriptions = max(1_000, round(1_000_000 * scale))
     bare, first, again, such = (Stopwatch() for _ in range(4))
-    with installation() as home:
-        folder = home / "large"
-        sample.write_large(folder, max(1, round(1_000 * scale)), subscriptions, subscriptions // 10)
-        with transaction() as db, bare.running():
-            _copy_files(db, folder)
-            db.rollback()
-        with first.running():
-            import_files.fn(folder, datetime.now(UTC), dry_run=False)
-        with again.running():
-            import_files.fn(folder, datetime.now(UTC), dry_run=False)
-        peak = peak_memory()
-        with transaction() as db:
-            _copy_out(db, folder)
-        with transaction() as db, such.running():
-            _copy_rows(db, folder)
-            db.rollback()
+    folder = settings().home / "large"
+    sample.write_large(folder, max(1, round(1_000 * scale)), subscriptions, subscriptions // 10)
+    with transaction() as db, bare.running():
+        _copy_files(db, folder)
+        db.rollback()
+    with first.running():
+        import_files.fn(folder, datetime.now(UTC), dry_run=False)
+    with again.running():
+        import_files.fn(folder, datetime.now(UTC), dry_run=False)
+    peak = peak_memory()
+    with transaction() as db:
+        _copy_out(db, folder)
+    with transaction() as db, such.running():
+        _copy_rows(db, folder)
+        db.rollback()
     customers = f"{subscriptions:,} customers with a licence"
     keyed, plain = "COPY of the rows, same keys and indexes", "COPY of the files, no keys nor indexes"
     return [

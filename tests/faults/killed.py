@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 from typing import Any
+from unittest.mock import patch
 
+import psycopg
 from sqlalchemy import Engine, event
 
 from deployments.cli import main
@@ -22,11 +24,20 @@ def reached(*_: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+execute = psycopg.Cursor.execute
+
+
+def reached_then_execute(*args: Any, **options: Any) -> Any:
+    reached()
+    return execute(*args, **options)
+
+
 if __name__ == "__main__":
     deadly = int(sys.argv.pop(1))
-    event.listen(Engine, "before_cursor_execute", reached)
     event.listen(Engine, "commit", reached)
     try:
-        main()
+        # The driver's own: not all statements go through SQLAlchemy.
+        with patch.object(psycopg.Cursor, "execute", reached_then_execute):
+            main()
     finally:
         print(f"places: {places}", file=sys.stderr)

@@ -6,7 +6,6 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from email import message_from_bytes
@@ -18,7 +17,6 @@ import pytest
 from sqlalchemy import text
 
 from deployments import sample
-from lifecycle.persistence import database
 from lifecycle.persistence.database import transaction
 from lifecycle.settings import settings
 from tasks.delivery import look
