@@ -5,6 +5,7 @@ from datetime import date, datetime, time
 from io import BytesIO
 
 import openpyxl
+import pandas as pd
 import pytest
 
 from lifecycle.rendering.reseller_report import SHOWN, attachment_name, content, workbook
@@ -216,3 +217,14 @@ def test_the_same_report_gives_the_same_bytes() -> None:
 def test_the_attachments_name_is_ascii_and_names_nobody() -> None:
     assert attachment_name(REPORT) == "2019-09-R-1.xlsx"
     assert attachment_name(replace(REPORT, reseller='Ρ/1 "x"\r\n')) == "2019-09---1--x---.xlsx"
+
+
+def test_the_spreadsheet_loads_as_typed_tables() -> None:
+    """As a reseller's own scripts read it: dates are dates, days are numbers, a name is never a formula."""
+    tables = pd.read_excel(BytesIO(workbook(REPORT)), sheet_name=None)
+    expiring, still_open, disabled = tables.values()
+    assert [len(expiring), len(still_open), len(disabled)] == [len(NAMES), 1, 1]
+    assert list(expiring["Cliente"]) == list(NAMES)
+    assert all(pd.api.types.is_datetime64_any_dtype(table["Scadenza"]) for table in tables.values())
+    assert still_open["Fine accesso"].dt.date.tolist() == [date(2019, 10, 1)]
+    assert still_open["Giorni rimasti"].tolist() == [30]
