@@ -66,7 +66,7 @@ def make_plan(day: date, run_id: UUID, *, dry_run: bool) -> Outlook:
     """Write down what is due on `day`; it waits for a person where the brake holds it. `dry_run`: take it back."""
     terms, brake = terms_on(day), settings().brake
     steps: list[tuple[int, Step, date]] = []
-    idle: dict[int, date | None] = {}
+    idle: list[tuple[Licence, date | None]] = []
     seen = Outlook(Plan(0, day, "", PlanState.MADE))
     with transaction() as db:
         for licence in licence_expiry.due(db, day + timedelta(days=FORESEEN_DAYS), trial=_trial(terms)):
@@ -80,7 +80,7 @@ def make_plan(day: date, run_id: UUID, *, dry_run: bool) -> Outlook:
             if decision.held:
                 seen.held[decision.held].append(licence.code)
             if not decision.steps:
-                idle[licence.id] = decision.look_on
+                idle.append((licence, decision.look_on))
         seen.cut_off = sum(number for (step, _), number in seen.steps.items() if step in CUTTING)
         # The base is only counted where it can matter, and as far as it does.
         enough = base_that_matters(seen.cut_off, brake.share)
@@ -136,17 +136,17 @@ def execute(plan: Plan, portion: tuple[int, int], run_id: UUID, now: datetime) -
         planned = plans.steps(db, plan.id, *portion)
         licences = licence_expiry.locked(db, sorted({id_ for id_, _, _ in planned}), trial=_trial(terms))
         todo: dict[Step, list[Licence]] = defaultdict(list)
-        look: dict[int, date | None] = {}
+        looks: list[tuple[Licence, date | None]] = []
         for licence in licences:
             decision = decide(licence, terms)
             for step in decision.steps:
                 if (licence.id, step, licence.expires_on) in planned:
                     todo[step].append(licence)
-            look[licence.id] = _look_on(decision, licence, planned, plan.business_date)
+            looks.append((licence, _look_on(decision, licence, planned, plan.business_date)))
         for step, theirs in todo.items():
             licence_expiry.record(db, step, theirs, terms, run_id, now)
             counts[step] += len(theirs)
-        licence_expiry.look_again(db, look)
+        licence_expiry.look_again(db, looks)
     counts[CHANGED_SINCE] = len(planned) - counts.total()
     return +counts
 

@@ -151,14 +151,20 @@ def record(db: Connection, step: Step, licences: Sequence[Licence], terms: Terms
             db.execute(_NOTICES, about | {"ends": ends} | _NAMED[step])
 
 
-def look_again(db: Connection, when: dict[int, date | None]) -> None:
-    """Set the days on which sweeps must look next; None: not before a renewal."""
+def look_again(db: Connection, looks: Sequence[tuple[Licence, date | None]]) -> None:
+    """Set the days on which sweeps must look next; None: not before a renewal. One renewed since keeps its own day."""
     db.execute(
         text("""
         UPDATE subscription_status AS standing SET due_on = look.day
-        FROM unnest(cast(:subscriptions AS bigint[]), cast(:days AS date[])) AS look (subscription_id, day)
-        WHERE standing.subscription_id = look.subscription_id AND standing.due_on IS DISTINCT FROM look.day"""),
-        {"subscriptions": list(when), "days": list(when.values())},
+        FROM unnest(cast(:subscriptions AS bigint[]), cast(:expiries AS date[]), cast(:days AS date[]))
+            AS look (subscription_id, expires_on, day)
+        WHERE standing.subscription_id = look.subscription_id AND standing.expires_on = look.expires_on
+            AND standing.due_on IS DISTINCT FROM look.day"""),
+        {
+            "subscriptions": [licence.id for licence, _ in looks],
+            "expiries": [licence.expires_on for licence, _ in looks],
+            "days": [day for _, day in looks],
+        },
     )
 
 
