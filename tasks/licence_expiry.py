@@ -1,7 +1,7 @@
 """The sweep over lapsed licences: planned as a whole, executed portion by portion, each licence looked at again."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -96,12 +96,17 @@ def make_plan(day: date, run_id: UUID, *, dry_run: bool) -> Outlook:
 
 @task(cache_policy=NO_CACHE, **transient)
 def approve(stamp: str) -> Plan:
-    """Approve the waiting plan of that digest, once. Raises BadInput where none waits."""
+    """Approve the waiting plan of that digest, once: others that say the same are refused.
+
+    Raises BadInput where none waits.
+    """
     with transaction() as db:
         plan = plans.waiting(db, FLOW, stamp)
         if plan is None or not plans.move(db, plan.id, PlanState.WAITING, PlanState.APPROVED):
             raise BadInput([Finding("approve_plan", f"no plan {stamp!r} waits", "the digest of a plan that waits")])
-    return plan
+        while twin := plans.waiting(db, FLOW, stamp):
+            plans.move(db, twin.id, PlanState.WAITING, PlanState.REFUSED)
+    return replace(plan, state=PlanState.APPROVED)
 
 
 @task(cache_policy=NO_CACHE, **transient)
