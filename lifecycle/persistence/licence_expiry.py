@@ -195,11 +195,17 @@ def expiries_by_month(db: Connection, first: date, last: date) -> dict[date, int
     return {row.month: row.number for row in rows}
 
 
+class Renewed(Exception):
+    """The lapse that a notice is about is over."""
+
+
 _NOTICE = text("""
 SELECT messages.kind, customer.name AS customer_name, coalesce(customer.locale, :default_locale) AS locale,
     subscription.code AS licence, coalesce(reference, '') AS reference, product.name AS product, facts,
+    standing.expires_on > (facts ->> 'expires_on')::date AS renewed,
     reseller.name AS reseller_name, reseller.email, reseller.phone
 FROM messages
+JOIN subscription_status AS standing USING (subscription_id)
 JOIN subscriptions AS subscription ON subscription.id = subscription_id
 JOIN customers AS customer ON customer.id = subscription.customer_id
 JOIN products AS product ON product.id = product_id
@@ -216,9 +222,12 @@ WHERE messages.id = :message
 def notice(db: Connection, message: int, default_locale: Locale, issuer: Contact) -> Notice:
     """What a queued notice says: the facts of when it was queued, the names and the reseller's contact as they are now.
 
-    `issuer` is whom the customers turn to that no reseller looks after.
+    `issuer` is whom the customers turn to that no reseller looks after. Raises Renewed where there is nothing to say
+    any more.
     """
     row = db.execute(_NOTICE, {"message": message, "default_locale": default_locale}).one()
+    if row.renewed:
+        raise Renewed(f"{row.licence} has been renewed since {row.facts['expires_on']}")
     direct = row.reseller_name is None
     return Notice(
         kind=NoticeKind(row.kind),
