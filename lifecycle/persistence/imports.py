@@ -41,7 +41,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from lifecycle.persistence.subscription_status import IMPORTED, Learned, refresh
+from lifecycle.persistence.subscription_status import IMPORTED, Learned, follow_policies, refresh
 from lifecycle.persistence.tables import (
     Instant,
     Money,
@@ -280,6 +280,8 @@ def record(
     ):
         if name in given:
             counts.update(_merge(db, _MASTER[name], staging[name], source.subquery(), given[name], now))
+    if counts["products changed"]:
+        follow_policies(db)
     counts["terms added"] = _add_terms(db, staging, now)
     if counts["terms added"]:
         learned = Learned(now.astimezone(zone).date(), now, None, calls)

@@ -33,7 +33,7 @@ SELECT standing.subscription_id, subscription.code, product.code AS product, sta
             THEN '{Step.WITHHOLD_DISABLING}' END], NULL) AS withheld
 FROM subscription_status AS standing
 JOIN subscriptions AS subscription ON subscription.id = standing.subscription_id
-JOIN products AS product ON product.id = product_id
+JOIN products AS product ON product.id = product_id AND policy = 'licence'
 JOIN customers AS customer ON customer.id = customer_id
 CROSS JOIN LATERAL (SELECT subscription.code || '/' || to_char(standing.expires_on, 'YYYY-MM-DD') AS lapse) AS named
 LEFT JOIN messages AS warning ON warning.key = '{_WARNING}' || lapse

@@ -31,13 +31,14 @@ SELECT count(*) FROM (
     FOR UPDATE OF standing
 ) AS locked"""
 
+_DUE_ON = f"CASE WHEN policy = 'licence' THEN ({{expiry}} + interval '{WARN_AFTER_MONTHS} months')::date + 1 END"
+
 # A later expiry brings back what was disabled, and no notice about the old lapse leaves any more.
 _APPLY = f"""
 WITH known AS (
     SELECT changed.subscription_id, subscriptions.code, customer_id, products.code AS product, term_id,
         term.expires_on, standing.expires_on AS former, standing.status,
-        CASE WHEN policy = 'licence'
-            THEN (term.expires_on + interval '{WARN_AFTER_MONTHS} months')::date + 1 END AS due_on
+        {_DUE_ON.format(expiry="term.expires_on")} AS due_on
     FROM ({{changed}}) AS changed
     JOIN subscriptions ON subscriptions.id = changed.subscription_id
     JOIN products ON products.id = product_id
@@ -100,3 +101,17 @@ def refresh(db: Connection, changed: str, learned: Learned, subscriptions: Seque
     db.execute(text(_LOCK.format(changed=changed)), used if changed is GIVEN else {})
     back: int = db.execute(text(_APPLY.format(changed=changed)), used).scalar_one()
     return back
+
+
+def follow_policies(db: Connection) -> None:
+    """Bring the days of sweeps up to date with changed products: what became a licence is swept, what was one is not.
+
+    A licence without such a day is disabled, and its customer told: it needs none.
+    """
+    db.execute(
+        text(f"""
+        UPDATE subscription_status AS standing SET due_on = {_DUE_ON.format(expiry="standing.expires_on")}
+        FROM subscriptions JOIN products ON products.id = product_id
+        WHERE subscriptions.id = subscription_id AND status <> 'disabled'
+            AND (policy = 'licence') = (due_on IS NULL)""")
+    )
