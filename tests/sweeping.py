@@ -2,12 +2,13 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 from sqlalchemy import Engine, event
 
 from lifecycle.persistence import runs
@@ -37,14 +38,27 @@ def _reached(_connection: Any, cursor: Any = None, *_: Any) -> None:
             raise Killed
 
 
+def _mortal(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """For statements that are handed to the driver past SQLAlchemy's events."""
+
+    def killed_or_executed(connection: Any, *statement: Any, **options: Any) -> Any:
+        _reached(connection)
+        return execute(connection, *statement, **options)
+
+    return killed_or_executed
+
+
 @contextmanager
 def mortal() -> Iterator[None]:
     """Inside it, threads can be killed."""
     for name in ("before_cursor_execute", "commit"):
         event.listen(Engine, name, _reached)
+    execute = psycopg.Connection.execute
+    psycopg.Connection.execute = _mortal(execute)  # type: ignore[method-assign]
     try:
         yield
     finally:
+        psycopg.Connection.execute = execute  # type: ignore[method-assign]
         for name in ("before_cursor_execute", "commit"):
             event.remove(Engine, name, _reached)
 

@@ -90,7 +90,11 @@ def test_each_milestone_is_due_on_its_day_and_not_the_day_before(expires_on: dat
         (licence(), on(date(2019, 4, 1)), Decision((), JULY)),
         # both milestones passed during 100 days of downtime: the warning first, access 30 days later
         (licence(), on(date(2019, 10, 9)), Decision((Step.WARN,), date(2019, 11, 8))),
-        (licence(warned_on=date(2019, 10, 9)), on(date(2019, 11, 7)), Decision((), date(2019, 11, 8), Held.WARNED_LATELY)),
+        (
+            licence(warned_on=date(2019, 10, 9)),
+            on(date(2019, 11, 7)),
+            Decision((), date(2019, 11, 8), Held.WARNED_LATELY),
+        ),
         (licence(warned_on=date(2019, 10, 9)), on(date(2019, 11, 8)), Decision((Step.DISABLE, Step.TELL), None)),
         # warned 29, 30, 31 days before the six months: only the first one waits, one day
         (licence(warned_on=date(2019, 9, 2)), on(OCTOBER), Decision((), date(2019, 10, 2), Held.WARNED_LATELY)),
@@ -99,12 +103,32 @@ def test_each_milestone_is_due_on_its_day_and_not_the_day_before(expires_on: dat
         # warned, and the months have not passed: when access may end is known
         (licence(warned_on=date(2019, 9, 20)), on(date(2019, 9, 21)), Decision((), date(2019, 10, 20))),
         # a warning that was queued and not sent is no warning
-        (licence(warned_on=JULY, state=State.QUEUED), on(OCTOBER), Decision((), tomorrow(OCTOBER), Held.WARNING_NOT_SENT)),
-        (licence(warned_on=JULY, state=State.SENDING), on(OCTOBER), Decision((), tomorrow(OCTOBER), Held.WARNING_NOT_SENT)),
-        (licence(warned_on=JULY, state=State.IN_DOUBT), on(OCTOBER), Decision((), tomorrow(OCTOBER), Held.WARNING_NOT_SENT)),
+        (
+            licence(warned_on=JULY, state=State.QUEUED),
+            on(OCTOBER),
+            Decision((), tomorrow(OCTOBER), Held.WARNING_NOT_SENT),
+        ),
+        (
+            licence(warned_on=JULY, state=State.SENDING),
+            on(OCTOBER),
+            Decision((), tomorrow(OCTOBER), Held.WARNING_NOT_SENT),
+        ),
+        (
+            licence(warned_on=JULY, state=State.IN_DOUBT),
+            on(OCTOBER),
+            Decision((), tomorrow(OCTOBER), Held.WARNING_NOT_SENT),
+        ),
         # one that was refused needs a person
-        (licence(warned_on=JULY, state=State.FAILED), on(OCTOBER), Decision((), tomorrow(OCTOBER), Held.WARNING_REFUSED)),
-        (licence(warned_on=JULY, state=State.CANCELLED), on(OCTOBER), Decision((), tomorrow(OCTOBER), Held.WARNING_REFUSED)),
+        (
+            licence(warned_on=JULY, state=State.FAILED),
+            on(OCTOBER),
+            Decision((), tomorrow(OCTOBER), Held.WARNING_REFUSED),
+        ),
+        (
+            licence(warned_on=JULY, state=State.CANCELLED),
+            on(OCTOBER),
+            Decision((), tomorrow(OCTOBER), Held.WARNING_REFUSED),
+        ),
         # before the six months nobody minds
         (licence(warned_on=JULY, state=State.FAILED), on(tomorrow(JULY)), Decision((), OCTOBER)),
         # nobody can be warned without an address, and so nobody cut off
@@ -124,7 +148,7 @@ def test_each_milestone_is_due_on_its_day_and_not_the_day_before(expires_on: dat
         # renewed too short, long after: it lapses again, and is warned again
         (licence(date(2019, 6, 30)), on(OCTOBER), Decision((Step.WARN,), date(2019, 12, 31))),
     ],
-)  # fmt: skip
+)
 def test_what_is_due_and_when_to_look_again(subject: Licence, terms: Terms, decision: Decision) -> None:
     assert decide(subject, terms) == decision
 
@@ -238,8 +262,9 @@ def test_who_loses_access_in_the_next_days_is_foreseen(subject: Licence, day: da
 
 
 def test_what_was_done_is_not_done_again() -> None:
+    told = replace(licence(warned_on=JULY, disabled_on=OCTOBER), telling=Sent(State.QUEUED, OCTOBER))
     for terms in (on(JULY), on(OCTOBER), on(date(2021, 1, 1))):
-        assert decide(replace(licence(warned_on=JULY, disabled_on=OCTOBER), telling=Sent(State.QUEUED, OCTOBER)), terms).steps == ()  # fmt: skip
+        assert decide(told, terms).steps == ()
     for state in State:
         assert Step.WARN not in decide(licence(warned_on=JULY, state=state), on(JULY)).steps
 
