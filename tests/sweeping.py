@@ -2,10 +2,11 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID, uuid4
 
 import psycopg
@@ -28,39 +29,32 @@ class Killed(BaseException):
 _thread = threading.local()
 
 
-def _reached(_connection: Any, cursor: Any = None, *_: Any) -> None:
+def _reached(*_: Any) -> None:
     left = getattr(_thread, "statements_left", None)
     if left is not None:
         _thread.statements_left = left - 1
         if left <= 0:
-            if cursor is not None:
-                cursor.close()
             raise Killed
 
 
-def _mortal(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """For statements that are handed to the driver past SQLAlchemy's events."""
+_execute = psycopg.Cursor.execute
 
-    def killed_or_executed(connection: Any, *statement: Any, **options: Any) -> Any:
-        _reached(connection)
-        return execute(connection, *statement, **options)
 
-    return killed_or_executed
+def _reached_then_execute(*args: Any, **options: Any) -> Any:
+    _reached()
+    return _execute(*args, **options)
 
 
 @contextmanager
 def mortal() -> Iterator[None]:
     """Inside it, threads can be killed."""
-    for name in ("before_cursor_execute", "commit"):
-        event.listen(Engine, name, _reached)
-    execute = psycopg.Connection.execute
-    psycopg.Connection.execute = _mortal(execute)  # type: ignore[method-assign]
+    event.listen(Engine, "commit", _reached)
     try:
-        yield
+        # The driver's own: not all statements go through SQLAlchemy.
+        with patch.object(psycopg.Cursor, "execute", _reached_then_execute):
+            yield
     finally:
-        psycopg.Connection.execute = execute  # type: ignore[method-assign]
-        for name in ("before_cursor_execute", "commit"):
-            event.remove(Engine, name, _reached)
+        event.remove(Engine, "commit", _reached)
 
 
 @contextmanager

@@ -3,6 +3,9 @@
 import csv
 import os
 import random
+import re
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +34,7 @@ LICENCES = int(os.environ.get("LIFECYCLE_TEST_LICENCES", "1000"))
 FIRST, DAYS = date(2019, 12, 1), 366
 DOWN_FROM, DOWN_DAYS = date(2020, 6, 5), 100
 """Longer than from one milestone to the other."""
+KILLED = -9
 HOUSE = House(notices_from=date(2020, 1, 20), access_from=date(2020, 3, 31))
 
 
@@ -243,7 +247,9 @@ def _by_first(rows: Any) -> dict[str, list[tuple[str, str, date]]]:
     return dict(found)
 
 
-def assert_as_the_page_says(home: Path, system: Receiver, business: dict[str, Licence], events: list[Event]) -> None:
+def assert_as_the_page_says(
+    home: Path, system: Receiver, business: dict[str, Licence], events: list[Event], house: House = HOUSE
+) -> None:
     own: dict[str, list[tuple[int, Event]]] = defaultdict(list)
     shared: list[tuple[int, Event]] = []
     for place, event in enumerate(events):
@@ -256,7 +262,7 @@ def assert_as_the_page_says(home: Path, system: Receiver, business: dict[str, Li
                 shared.append((place, event))
     for licence in business.values():
         mine = sorted([*shared, *own[licence.code], *own["of " + licence.customer]], key=lambda one: one[0])
-        licence.live_through((event for _, event in mine), HOUSE)
+        licence.live_through((event for _, event in mine), house)
     expected = {licence.code: licence.transitions for licence in business.values() if licence.transitions}
     assert transitions() == expected
     assert calls(system) == expected
@@ -286,3 +292,66 @@ def test_a_year_ends_as_the_page_says_whatever_happened_on_the_way(home: Path, p
     year = Year(home, provisioned, business, chance)
     year.play(script(business, chance))
     assert_as_the_page_says(home, provisioned, business, year.happened)
+
+
+# The same in processes of their own, which are really killed
+
+SWEEP = ("run", "daily-expiry-sweep", "--business_date")
+WARNED_ON, ENDS_ON = date(2019, 12, 5), date(2020, 1, 4)
+
+
+@pytest.fixture
+def warned(home: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Licence]:
+    """The sample business, warned 30 days before many lose their access."""
+    monkeypatch.setenv("LIFECYCLE_BRAKE__COUNT", "1000")
+    settings.cache_clear()
+    sample.write_business(home / "sample")
+    import_files.fn(home / "sample", sweeping.at(WARNED_ON), dry_run=False)
+    business = licences()
+    sweeping.sweep(WARNED_ON)
+    sweeping.deliver_now()
+    return business
+
+
+def start(dies_at: int = 0) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.faults.killed", str(dies_at), *SWEEP, str(ENDS_ON)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> int:
+    """The number of places at which it could have been killed; 0 if it was."""
+    _, err = process.communicate(timeout=240)
+    assert process.returncode in {0, KILLED}, err
+    places = re.findall(r"places: (\d+)", err)
+    return int(places[-1]) if places else 0
+
+
+def assert_swept_once(home: Path, system: Receiver, business: dict[str, Licence]) -> None:
+    events: list[Event] = [Sweep(WARNED_ON), Delivery(), Sweep(ENDS_ON), Delivery()]
+    assert_as_the_page_says(home, system, business, events, House())
+    assert sum(licence.disabled for licence in business.values()) > 100
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    with receiver() as system:
+        monkeypatch.setenv("LIFECYCLE_PROVISIONING_URL", system.url)
+        monkeypatch.setenv("LIFECYCLE_PROVISIONING_SECRET", SECRET)
+        yield system
+
+
+@pytest.mark.parametrize("place", [9, 14, 60, 300])
+def test_a_sweep_killed_and_run_again_ends_as_one(
+    system: Receiver, warned: dict[str, Licence], home: Path, place: int
+) -> None:
+    """Killed while it plans, before and after it carries out, and while it delivers."""
+    assert not finish(start(dies_at=place))
+    assert finish(start())
+    assert_swept_once(home, system, warned)
+
+
+def test_two_sweeps_at_once_act_as_one(system: Receiver, warned: dict[str, Licence], home: Path) -> None:
+    for process in [start(), start()]:
+        finish(process)
+    sweeping.deliver_now()
+    assert_swept_once(home, system, warned)
