@@ -17,9 +17,9 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from lifecycle.delivery.carriers import open_carrier
 from lifecycle.rules.addresses import is_address
 from lifecycle.rules.languages import Locale
+from lifecycle.rules.mail_url import Server, mail_target
 from lifecycle.rules.provisioning import checked_url, key_of
 
 # Flow runs start in the project's folder, commands anywhere: both read the project's file, and the folder's on top.
@@ -33,7 +33,7 @@ def _time_zone(name: str) -> str:
 
 
 def _mail_url(url: SecretStr) -> SecretStr:
-    open_carrier(url.get_secret_value())
+    mail_target(url.get_secret_value())
     return url
 
 
@@ -134,9 +134,9 @@ class Settings(BaseSettings):
     @classmethod
     def _is_named(cls, issuer: Issuer, before: ValidationInfo) -> Issuer:
         """Mails that leave this machine must say from whom they are."""
-        mail_url = before.data.get("mail_url")
-        server = urlsplit(mail_url.get_secret_value()) if mail_url else None
-        leaves = server is not None and server.scheme != "maildir" and server.hostname not in {"127.0.0.1", "localhost"}
+        url = before.data.get("mail_url")
+        target = mail_target(url.get_secret_value()) if url else None
+        leaves = isinstance(target, Server) and target.host not in {"127.0.0.1", "localhost"}
         missing = {"name", "mail_from"} - issuer.model_fields_set
         if leaves and missing:
             names = ", ".join(f"LIFECYCLE_ISSUER__{field.upper()}" for field in sorted(missing))

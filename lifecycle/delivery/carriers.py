@@ -1,11 +1,12 @@
 """What carries a message out of the house, chosen by a URL."""
 
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
-from urllib.parse import urlsplit
 
 from lifecycle.delivery.maildir import Maildir
 from lifecycle.delivery.smtp import Smtp
+from lifecycle.rules.mail_url import Folder, Server, mail_target
 
 
 class Carrier(Protocol):
@@ -44,10 +45,8 @@ def open_carrier(url: str) -> Carrier:
 
     Raises ValueError, which does not repeat the password, for anything else.
     """
-    match urlsplit(url).scheme:
-        case "maildir":
-            return Maildir.at(url)
-        case "smtp" | "smtps":
-            return Smtp.at(url)
-        case scheme:
-            raise ValueError(f"{scheme!r} is not a way to send mail; expected maildir, smtp or smtps")
+    match mail_target(url):
+        case Folder(path):
+            return Maildir(Path(path))
+        case Server() as server:
+            return Smtp(server)

@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote, urlsplit
 
 from lifecycle.delivery.outcomes import Unreachable
 from lifecycle.rules.addresses import ascii_form
@@ -21,13 +20,6 @@ class Maildir:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-
-    @classmethod
-    def at(cls, url: str) -> Self:
-        parts = urlsplit(url)
-        if parts.netloc or not parts.path.startswith("/") or parts.query:
-            raise ValueError("expected maildir:///path")
-        return cls(Path(unquote(parts.path)))
 
     @property
     def name(self) -> str:

@@ -10,11 +10,11 @@ import ssl
 from contextlib import suppress
 from socket import socket
 from types import TracebackType
-from typing import Literal, NoReturn, Self, cast
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import NoReturn, Self, cast
 
 from lifecycle.delivery.outcomes import Deferred, InDoubt, Refused, Unreachable
 from lifecycle.rules.addresses import ascii_form
+from lifecycle.rules.mail_url import Server
 
 CONNECT_SECONDS = 20
 REPLY_SECONDS = 60
@@ -25,40 +25,20 @@ _DONE, _GO_AHEAD = 2, 3
 _ABOUT_US = {421, 503, 530, 534, 535, 538}
 """Replies about the connection or our login, whatever was asked (RFC 5321, RFC 4954)."""
 
-_EXPECTED = (
-    "expected smtp://user:password@host:port, with ?tls=none to send in clear, or smtps://user:password@host:port"
-)
-_PORTS = {"smtp": 587, "smtps": 465}
-
 _Reply = tuple[int, bytes]
 
 
 class Smtp:
     """One connection to a mail server, opened with the first message and again after it was lost."""
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        security: Literal["starttls", "tls", "none"],
-        login: tuple[str, str] | None,
-        trust: ssl.SSLContext,
-    ) -> None:
-        self._host, self._port, self._security, self._login, self._trust = host, port, security, login, trust
+    def __init__(self, server: Server, trust: ssl.SSLContext | None = None) -> None:
+        """Certificates are checked against `trust`, by default the authorities that this machine trusts."""
+        self._server, self._trust = server, trust or ssl.create_default_context()
         self._connection: smtplib.SMTP | None = None
-
-    @classmethod
-    def at(cls, url: str, trust: ssl.SSLContext | None = None) -> Self:
-        """The server of a mail URL; ports are 587 and 465 if not given. Certificates are checked against `trust`, by
-        default the authorities this machine trusts. User and password are percent-encoded ASCII."""
-        parts = urlsplit(url)
-        if not parts.hostname or parts.path.strip("/") or parts.fragment or not unquote(url).isascii():
-            raise ValueError(_EXPECTED)
-        return cls(parts.hostname, _port(parts), _security(parts), _login(parts), trust or ssl.create_default_context())
 
     @property
     def name(self) -> str:
-        return f"smtp:{self._host}:{self._port}"
+        return f"smtp:{self._server.host}:{self._server.port}"
 
     def __enter__(self) -> Self:
         return self
@@ -118,19 +98,19 @@ class Smtp:
     def _connect(self) -> smtplib.SMTP:
         try:
             connection = (
-                smtplib.SMTP_SSL(self._host, self._port, timeout=CONNECT_SECONDS, context=self._trust)
-                if self._security == "tls"
-                else smtplib.SMTP(self._host, self._port, timeout=CONNECT_SECONDS)
+                smtplib.SMTP_SSL(self._server.host, self._server.port, timeout=CONNECT_SECONDS, context=self._trust)
+                if self._server.security == "tls"
+                else smtplib.SMTP(self._server.host, self._server.port, timeout=CONNECT_SECONDS)
             )
         except OSError as error:
             raise Unreachable(f"cannot connect to the mail server: {_why(error)}", _reply_of(error)) from error
         try:
             cast(socket, connection.sock).settimeout(REPLY_SECONDS)
-            if self._security == "starttls":
+            if self._server.security == "starttls":
                 connection.starttls(context=self._trust)
             connection.ehlo_or_helo_if_needed()
-            if self._login:
-                connection.login(*self._login)
+            if self._server.login:
+                connection.login(*self._server.login)
         except OSError as error:
             connection.close()
             raise Unreachable(f"cannot open a session: {_why(error)}", _reply_of(error)) from error
@@ -164,28 +144,6 @@ class Smtp:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _port(parts: SplitResult) -> int:
-    try:
-        return parts.port or _PORTS[parts.scheme]
-    except ValueError:  # it quotes what can be a piece of the password
-        raise ValueError(_EXPECTED) from None
-
-
-def _security(parts: SplitResult) -> Literal["starttls", "tls", "none"]:
-    match parts.scheme, parts.query:
-        case "smtp", "":
-            return "starttls"
-        case "smtp", "tls=none":
-            return "none"
-        case "smtps", "":
-            return "tls"
-    raise ValueError(_EXPECTED)
-
-
-def _login(parts: SplitResult) -> tuple[str, str] | None:
-    return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
 
 
 def _stuffed(content: bytes) -> bytes:

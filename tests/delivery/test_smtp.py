@@ -8,6 +8,7 @@ from lifecycle.delivery import smtp
 from lifecycle.delivery.carriers import open_carrier
 from lifecycle.delivery.outcomes import Deferred, InDoubt, NotDelivered, Refused, Unreachable
 from lifecycle.delivery.smtp import Smtp
+from lifecycle.rules.mail_url import Server, mail_target
 from tests.smtp import HANG_UP, Certificate, Inbox, asks_for, certificate, mail_server, scripted_server
 
 TOKEN = "0123456789abcdef"
@@ -20,8 +21,14 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return certificate(tmp_path_factory.mktemp("tls"))
 
 
+def at(url: str, trust: ssl.SSLContext | None = None) -> Smtp:
+    server = mail_target(url)
+    assert isinstance(server, Server)
+    return Smtp(server, trust)
+
+
 def clear(port: int) -> Smtp:
-    return Smtp.at(f"smtp://127.0.0.1:{port}?tls=none")
+    return at(f"smtp://127.0.0.1:{port}?tls=none")
 
 
 @pytest.mark.parametrize(
@@ -154,14 +161,14 @@ def test_nobody_listening_is_unreachable() -> None:
 
 def test_without_starttls_nothing_is_said_in_clear() -> None:
     with scripted_server({}) as server:
-        with Smtp.at(f"smtp://user:secret@127.0.0.1:{server.port}") as carrier, pytest.raises(Unreachable):
+        with at(f"smtp://user:secret@127.0.0.1:{server.port}") as carrier, pytest.raises(Unreachable):
             carrier.send(TOKEN, FROM, TO, MAIL)
         assert server.heard == ["CONNECT", "EHLO"]
 
 
 def test_a_refused_starttls_is_not_taken_for_one() -> None:
     with scripted_server({"EHLO": "250-test\r\n250 STARTTLS", "STARTTLS": "454 not now"}) as server:
-        with Smtp.at(f"smtp://127.0.0.1:{server.port}") as carrier, pytest.raises(Unreachable):
+        with at(f"smtp://127.0.0.1:{server.port}") as carrier, pytest.raises(Unreachable):
             carrier.send(TOKEN, FROM, TO, MAIL)
         assert server.heard == ["CONNECT", "EHLO", "STARTTLS"]
 
@@ -170,7 +177,7 @@ def test_starttls_with_a_trusted_certificate(tls: Certificate) -> None:
     inbox = Inbox()
     with (
         mail_server(inbox, tls_context=tls.server, require_starttls=True) as port,
-        Smtp.at(f"smtp://localhost:{port}", tls.client) as carrier,
+        at(f"smtp://localhost:{port}", tls.client) as carrier,
     ):
         carrier.send(TOKEN, FROM, TO, MAIL)
     assert inbox.encrypted == [True]
@@ -180,7 +187,7 @@ def test_tls_from_the_start_with_a_trusted_certificate(tls: Certificate) -> None
     inbox = Inbox()
     with (
         mail_server(inbox, ssl_context=tls.server) as port,
-        Smtp.at(f"smtps://localhost:{port}", tls.client) as carrier,
+        at(f"smtps://localhost:{port}", tls.client) as carrier,
     ):
         carrier.send(TOKEN, FROM, TO, MAIL)
     assert len(inbox.received) == 1
@@ -192,7 +199,7 @@ def test_a_certificate_that_proves_nothing_is_refused(tls: Certificate, host: st
     trust = tls.client if host == "127.0.0.1" else ssl.create_default_context()
     with (
         mail_server(inbox, tls_context=tls.server) as port,
-        Smtp.at(f"smtp://{host}:{port}", trust) as carrier,
+        at(f"smtp://{host}:{port}", trust) as carrier,
         pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"),
     ):
         carrier.send(TOKEN, FROM, TO, MAIL)
@@ -203,7 +210,7 @@ def test_a_login_with_unusual_characters(tls: Certificate) -> None:
     inbox = Inbox()
     with (
         mail_server(inbox, tls_context=tls.server, **asks_for("us@er", "p:/ss")) as port,
-        Smtp.at(f"smtp://us%40er:p%3A%2Fss@localhost:{port}", tls.client) as carrier,
+        at(f"smtp://us%40er:p%3A%2Fss@localhost:{port}", tls.client) as carrier,
     ):
         carrier.send(TOKEN, FROM, TO, MAIL)
     assert len(inbox.received) == 1
@@ -213,7 +220,7 @@ def test_a_login_with_unusual_characters(tls: Certificate) -> None:
 def test_a_wrong_or_missing_login_fails_no_mail(tls: Certificate, login: str) -> None:
     with (
         mail_server(Inbox(), tls_context=tls.server, **asks_for("user", "right")) as port,
-        Smtp.at(f"smtp://{login}localhost:{port}", tls.client) as carrier,
+        at(f"smtp://{login}localhost:{port}", tls.client) as carrier,
         pytest.raises(Unreachable) as error,
     ):
         carrier.send(TOKEN, FROM, TO, MAIL)
