@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterator
 
 from deployments import launcher
-from lifecycle.delivery.carriers import open_carrier
-from lifecycle.delivery.outcomes import NotDelivered
+from lifecycle.delivery.carriers import Carrier, open_carrier
+from lifecycle.delivery.outcomes import Unreachable
+from lifecycle.delivery.provisioning import Provisioning, open_provisioning
 from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable, database
 from lifecycle.settings import Settings, unknown_variables
 
@@ -14,7 +15,8 @@ def findings(settings: Settings) -> Iterator[tuple[str, str, bool]]:
     """What was looked at, what was found, and whether that is usable."""
     yield _settings()
     yield from _database()
-    yield _mail(settings)
+    yield _reached("mail", open_carrier(settings.mail_target))
+    yield _reached("provisioning", open_provisioning(*settings.provisioning))
     yield _prefect(settings)
 
 
@@ -34,13 +36,13 @@ def _database() -> Iterator[tuple[str, str, bool]]:
         yield "database", str(error), False
 
 
-def _mail(settings: Settings) -> tuple[str, str, bool]:
-    with open_carrier(settings.mail_target) as carrier:
+def _reached(what: str, system: Carrier | Provisioning) -> tuple[str, str, bool]:
+    with system:
         try:
-            carrier.reach()
-        except NotDelivered as error:
-            return "mail", f"{carrier.name}: {error}", False
-        return "mail", carrier.name, True
+            system.reach()
+        except Unreachable as error:
+            return what, f"{system.name}: {error}", False
+        return what, system.name, True
 
 
 def _prefect(settings: Settings) -> tuple[str, str, bool]:

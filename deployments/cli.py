@@ -138,13 +138,13 @@ def demo(
 
 @app.command
 def check() -> None:
-    """Say of the settings, the database, the mails and Prefect whether they are usable: a line each."""
+    """Say of the settings, the database, the mails, provisioning and Prefect whether they are usable: a line each."""
     configured = read_settings()
     from deployments.check import findings
 
     lines = list(findings(configured))
     for what, fact, usable in lines:
-        print(f"{what:10} {'ok  ' if usable else 'FAIL'}  {fact}")
+        print(f"{what:12} {'ok  ' if usable else 'FAIL'}  {fact}")
     if not all(usable for _, _, usable in lines):
         raise SystemExit(FAILED)
 

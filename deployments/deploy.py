@@ -65,6 +65,18 @@ def worker_is_ready(api: str, name: str, since: datetime) -> bool:
     )
 
 
+def limit_runs(api: str, at_once: int) -> None:
+    """Let our pool's workers run so many at once.
+
+    The limit is the pool's because a worker that has one of its own ends as soon as a run is resumed whose former
+    process is still on its way out.
+    """
+    from prefect.client.schemas.actions import WorkPoolUpdate
+
+    with _client(api) as client:
+        client.update_work_pool(POOL, WorkPoolUpdate(concurrency_limit=at_once))
+
+
 def crash_abandoned_runs(api: str) -> None:
     """Say of runs that a stopped worker left behind that they crashed, before the next worker starts.
 

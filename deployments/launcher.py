@@ -63,6 +63,8 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
         # By default runs are kept for ever: `deliver-outbox` alone makes a hundred thousand a year.
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
+        # What we log belongs to the run that it is about.
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "lifecycle",
     }
     fixed = {
         "LIFECYCLE_HOME": str(settings.home.absolute()),  # flow runs have another working directory
@@ -141,12 +143,23 @@ def running(settings: Settings, port: int) -> Iterator[Running]:
         api = env["PREFECT_API_URL"]
         stack.enter_context(_recorded(settings, api))
         deploy.apply(env)
-        deploy.crash_abandoned_runs(api)
-        name, since, log = socket.gethostname(), datetime.now(UTC), _log(settings, "worker")
-        command = ["worker", "start", "--pool", deploy.POOL, "--name", name, "--limit", str(_slots())]
-        worker = stack.enter_context(_process(command, env, log))
-        _until(lambda: deploy.worker_is_ready(api, name, since), worker, log)
-        yield Running(env["PREFECT_UI_URL"], api, {"server": server, "worker": worker})
+        deploy.limit_runs(api, _slots())
+        started = stack.enter_context(worker(settings, env))
+        yield Running(env["PREFECT_UI_URL"], api, {"server": server, "worker": started})
+
+
+@contextmanager
+def worker(settings: Settings, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker for the server of `env`, ready when the block begins; what the one before it left behind has crashed.
+
+    Raises:
+        StartError: It did not start.
+    """
+    api, name, since, log = env["PREFECT_API_URL"], socket.gethostname(), datetime.now(UTC), _log(settings, "worker")
+    deploy.crash_abandoned_runs(api)
+    with _process(["worker", "start", "--pool", deploy.POOL, "--name", name], env, log) as process:
+        _until(lambda: deploy.worker_is_ready(api, name, since), process, log)
+        yield process
 
 
 @contextmanager

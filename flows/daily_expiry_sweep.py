@@ -55,11 +55,11 @@ def daily_expiry_sweep(business_date: date | None = None, dry_run: bool = False,
     """
     day = business_date or scheduled_day()
     with recorded("daily-expiry-sweep", day, dry_run=dry_run) as summary:
+        summary.images.append(("Expiries per month", licence_expiry.expiry_chart(day)))
         plan = _plan(summary, day, approve_plan, dry_run=dry_run)
         if plan is not None and not dry_run:
             _carry_out(summary, plan)
             deliver_now(summary)
-        summary.images.append(("Expiries per month", licence_expiry.expiry_chart(day)))
     return summary
 
 
@@ -88,11 +88,14 @@ def _decided(summary: Summary, plan: Plan) -> Plan | None:
     """What a person says of the plan. Until then this process ends here, and is started again from the flow's top."""
     approval = suspend_flow_run(
         wait_for_input=Approval.with_initial_data(
-            description=f"The brake holds plan `{plan.digest}` for {plan.business_date}. "
-            "What it would do is in the summary among this run's artifacts."
+            description=f"The brake holds plan `{plan.digest}` for {plan.business_date}.\n\n"
+            + "".join(f"- {what}: {number}\n" for what, number in sorted(summary.counts.items()))
+            + "\nBy product, it is in the summary among this run's artifacts."
         ),
         timeout=int(timedelta(days=WAIT_DAYS).total_seconds()),
-        key="brake",
+        # Prefect gives an answer again to whoever asks under the same key: a run that is started anew after its plan
+        # was done or refused makes another plan, and that one was not approved.
+        key=f"brake-plan-{plan.id}",
     )
     if approval.decision == "carry out":
         return licence_expiry.approve(plan.digest)

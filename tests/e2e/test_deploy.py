@@ -66,6 +66,8 @@ def test_the_server_knows_how_runs_of_a_deployment_may_overlap(client: SyncPrefe
     assert strategies == {
         "monthly-reseller-report": "CANCEL_NEW",
         "deliver-outbox": "CANCEL_NEW",
+        "daily-expiry-sweep": "ENQUEUE",
+        "record-renewal": "ENQUEUE",
         "associate-customer": "ENQUEUE",
         "import-records": "ENQUEUE",
     }

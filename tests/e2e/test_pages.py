@@ -1,11 +1,10 @@
 """What an operator sees in the browser."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.flows import load_flow_from_entrypoint
@@ -15,14 +14,6 @@ from deployments import launcher
 from deployments.deploy import ROOT
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def page(chromium: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser.new_page(viewport={"width": 1400, "height": 1100})
-        browser.close()
 
 
 def test_the_run_form_explains_its_parameters_refuses_a_wrong_month_and_asks_no_outside_host(

@@ -1,0 +1,84 @@
+"""Running deployments as an operator does, and looking at what they leave behind."""
+
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    LogFilter,
+    LogFilterFlowRunId,
+)
+from prefect.client.schemas.objects import Artifact, FlowRun, Log
+from prefect.deployments import run_deployment
+
+ENDED = {"Completed", "Failed", "Crashed", "Cancelled"}
+
+
+def run(flow: str, **parameters: Any) -> FlowRun:
+    """Run a deployment and wait for its end."""
+    done: Any = run_deployment(
+        f"{flow}/{flow}", parameters=parameters, timeout=240, poll_interval=0.5, as_subflow=False
+    )
+    assert done.state
+    return done  # type: ignore[no-any-return]
+
+
+def start(client: SyncPrefectClient, flow: str, **parameters: Any) -> UUID:
+    """Start a run of a deployment, which then goes on by itself."""
+    deployment = client.read_deployment_by_name(f"{flow}/{flow}")
+    return client.create_flow_run_from_deployment(deployment.id, parameters=parameters).id
+
+
+def state_reached(client: SyncPrefectClient, run_id: UUID, *, suspended: bool = False, seconds: int = 120) -> str:
+    """The state in which a run ends or, with `suspended`, waits for a person."""
+    awaited = ENDED | ({"Suspended"} if suspended else set())
+    deadline = time.monotonic() + seconds
+    while (name := client.read_flow_run(run_id).state_name) not in awaited and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return name or ""
+
+
+def summary_artifacts(client: SyncPrefectClient, run_id: UUID) -> list[Artifact]:
+    """The summaries that a run left, in order."""
+    found = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id])))
+    return sorted((one for one in found if one.type == "markdown"), key=lambda one: str(one.created))
+
+
+def summaries(client: SyncPrefectClient, run_id: UUID) -> list[str]:
+    """What they say."""
+    return [str(artifact.data) for artifact in summary_artifacts(client, run_id)]
+
+
+def log_of(client: SyncPrefectClient, run_id: UUID, until: str, seconds: int = 30) -> list[Log]:
+    """What the run's log in the UI says, once a line holds `until`: lines come there some seconds late."""
+    mine = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
+    deadline = time.monotonic() + seconds
+    while True:
+        lines = client.read_logs(mine)
+        if any(until in line.message for line in lines):
+            return lines
+        assert time.monotonic() < deadline, f"no line holds {until!r}"
+        time.sleep(0.3)
+
+
+def personal_values_in_prefect(server_home: Path, business: Path, known: str) -> set[str]:
+    """Names, addresses and telephone numbers of the business that Prefect's database, files or logs hold.
+
+    `known` is a run's name, which must be there: we look in the right place.
+    """
+    values: set[str] = set()
+    for file in ("customers.csv", "resellers.csv"):
+        with (business / file).open(newline="", encoding="utf-8") as lines:
+            for row in csv.DictReader(lines):
+                values |= {row["name"], row["email"], row.get("phone", ""), row.get("street", "")}
+    kept = [*(server_home / "prefect").glob("prefect.db*"), *(server_home / "prefect" / "storage").glob("*")]
+    stored = b"".join(path.read_bytes() for path in [*kept, *(server_home / "logs").glob("*.log")])
+    assert known.encode() in stored
+    written = {value: (value.encode(), json.dumps(value)[1:-1].encode()) for value in values if len(value) > 6}
+    return {value for value, forms in written.items() if any(form in stored for form in forms)}
