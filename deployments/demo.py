@@ -73,8 +73,6 @@ def _run(client: SyncPrefectClient, job: Job, running: Running) -> FlowRun:
             return now
         if now.state.is_paused():
             _report(job, now)
-            # No person is faster, and a worker breaks on a run that is resumed before its process has ended.
-            time.sleep(5)
             client.resume_flow_run(now.id, run_input={"decision": "carry out"})
         time.sleep(0.5)
 
