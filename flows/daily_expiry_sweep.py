@@ -65,6 +65,8 @@ def daily_expiry_sweep(business_date: date | None = None, dry_run: bool = False,
 
 def _plan(summary: Summary, day: date, approve_plan: str, *, dry_run: bool) -> Plan | None:
     """The plan to carry out; None where a person refused it."""
+    if approve_plan and dry_run:
+        raise BadInput([Finding("dry_run", "an approval carries its plan out", "approve_plan without a dry run")])
     if approve_plan:
         plan = licence_expiry.approve(approve_plan.strip())
         summary.business_date = plan.business_date

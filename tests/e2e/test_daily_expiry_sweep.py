@@ -243,6 +243,10 @@ def test_on_the_command_line_the_brake_is_status_3_and_the_digest_approves_once(
     digest = re.search(r"--approve_plan ([0-9a-f]{16})", stopped.stderr)
     assert digest
 
+    tried = lifecycle(server_home, "run", SWEEP, "--approve_plan", digest[1], "--dry_run")
+    assert tried.returncode == 2
+    assert changes(tables) == before
+
     approved = lifecycle(server_home, "run", SWEEP, "--approve_plan", digest[1], "--json")
     assert approved.returncode == 0
     done = json.loads(approved.stdout.splitlines()[-1])
