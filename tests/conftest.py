@@ -70,8 +70,9 @@ def home(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
     settings.cache_clear()
     yield tmp_path
     settings.cache_clear()
-    database.engine(database_url, tmp_path).dispose()
-    database.engine.cache_clear()
+    if database.engine.cache_info().currsize:
+        database.engine(database_url, tmp_path).dispose()
+        database.engine.cache_clear()
 
 
 @pytest.fixture

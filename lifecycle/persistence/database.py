@@ -64,11 +64,15 @@ def engine(url: str | None, home: Path) -> Engine:
         migrate(embedded)
         return embedded
     reached = connect(url)
-    found = _reach(reached)
-    if found != _head():
-        raise DatabaseOutdated(
-            f"the database is at {found or 'no revision'}, the program needs {_head()}: run `lifecycle migrate`"
-        )
+    try:
+        found = _reach(reached)
+        if found != _head():
+            raise DatabaseOutdated(
+                f"the database is at {found or 'no revision'}, the program needs {_head()}: run `lifecycle migrate`"
+            )
+    except BaseException:
+        reached.dispose()
+        raise
     return reached
 
 

@@ -27,13 +27,14 @@ def test_the_embedded_server_stops_with_its_last_user_even_if_others_were_killed
 def test_a_database_that_is_newer_than_the_program_is_left_alone(home: Path, database_url: str) -> None:
     with database.transaction() as db:
         db.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.configured().dispose()
     database.engine.cache_clear()
-    for reach in (
-        lambda: database.engine(database_url, home),
-        lambda: database.migrate(database.connect(database_url)),
-    ):
-        with pytest.raises(DatabaseOutdated, match="too old"):
-            reach()
+    with pytest.raises(DatabaseOutdated, match="too old"):
+        database.engine(database_url, home)
+    reached = database.connect(database_url)
+    with pytest.raises(DatabaseOutdated, match="too old"):
+        database.migrate(reached)
+    reached.dispose()
 
 
 def test_a_refused_row_is_not_repeated_in_the_error(home: Path) -> None:
