@@ -65,11 +65,7 @@ def engine(url: str | None, home: Path) -> Engine:
         return embedded
     reached = connect(url)
     try:
-        found = _reach(reached)
-        if found != _head():
-            raise DatabaseOutdated(
-                f"the database is at {found or 'no revision'}, the program needs {_head()}: run `lifecycle migrate`"
-            )
+        _require_head(reached)
     except BaseException:
         reached.dispose()
         raise
@@ -122,6 +118,14 @@ def migrate(target: Engine) -> str:
             db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             command.upgrade(alembic_config(db), "head")
     return _head()
+
+
+def _require_head(target: Engine) -> None:
+    found = _reach(target)
+    if found != _head():
+        raise DatabaseOutdated(
+            f"the database is at {found or 'no revision'}, the program needs {_head()}: run `lifecycle migrate`"
+        )
 
 
 def _reach(target: Engine) -> str | None:
