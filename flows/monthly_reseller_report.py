@@ -46,7 +46,7 @@ def monthly_reseller_report(
         resellers: Codes separated by commas, or "all".
         deliver: Send the reports of a past month too. The current month's are always sent.
         skip_empty: Do not send a report whose three lists are empty.
-        resend: Send reports that were sent before once more, marked as a copy; at most one copy a day.
+        resend: Send a copy of what was sent before, marked as one, at most one a day; try again what failed.
         dry_run: Only say what would be reported and sent; nothing is recorded.
     """
     day = month_of(month) if month else first_of_month(scheduled_day())
