@@ -63,6 +63,7 @@ def _call(system: Provisioning, message: Claimed) -> Settlement:
     digest = hashlib.sha256(body).hexdigest()
     wait = wait_after(message.failures + 1)
     try:
+        # Not a business date: the receiver holds the moment of this try against its own clock.
         reply = system.call(token(message.key), body, datetime.now(UTC))
     except Refused as error:
         return Settlement(State.FAILED, FAILED, error.reply or str(error), digest)
