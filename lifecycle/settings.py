@@ -14,8 +14,19 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from dotenv import dotenv_values
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from stdnum import bic, iban
+from stdnum.exceptions import ValidationError as StdnumError
 
 from lifecycle.rules.addresses import is_address
 from lifecycle.rules.languages import Locale
@@ -64,6 +75,35 @@ def _address(value: str) -> str:
     return value
 
 
+def _iban(value: str) -> str:
+    """Without blanks, as banks exchange it; "" is none."""
+    try:
+        return iban.validate(value) if value else ""
+    except StdnumError:
+        raise ValueError("not an IBAN; expected one such as IT60X0542811101000000123456") from None
+
+
+def _bic(value: str) -> str:
+    try:
+        return bic.validate(value) if value else ""
+    except StdnumError:
+        raise ValueError("not a BIC; expected 8 or 11 letters and digits") from None
+
+
+def _listed(value: object) -> object:
+    """Numbers separated by commas, as a variable holds them."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _days(value: tuple[int, ...]) -> tuple[int, ...]:
+    if any(days < 1 for days in value):
+        raise ValueError("expected days before expiry, from 1 on, separated by commas")
+    return tuple(sorted(set(value), reverse=True))
+
+
+Days = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_days)]
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -74,6 +114,8 @@ class GoLive(_Group):
     reseller_report: date | None = None
     customer_notice: date | None = None
     access_change: date | None = None
+    billing_card: date | None = None
+    service_transition: date | None = None
 
     def is_live(self, stream: str, day: date) -> bool:
         """Whether the stream's messages of that day leave the house."""
@@ -89,6 +131,9 @@ class Issuer(_Group):
     vat_number: str = ""
     mail_from: Annotated[str, AfterValidator(_address)] = "lifecycle@localhost.localdomain"
     reply_to: Annotated[str, AfterValidator(_address)] | None = None
+    iban: Annotated[str, AfterValidator(_iban)] = ""
+    bic: Annotated[str, AfterValidator(_bic)] = ""
+    beneficiary: str = Field(default="", max_length=70)
 
 
 class Policy(_Group):
@@ -96,6 +141,16 @@ class Policy(_Group):
 
     report_expired_from_months: int = Field(default=3, ge=0, le=6)
     warning_days: int = Field(default=30, ge=0)
+    card_lead_days: int = Field(default=30, ge=0, le=366)
+    card_reminder_days: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_days)] = (
+        15,
+        7,
+        1,
+    )
+    card_shows_vat: bool = True
+    suspend_after_days: int = Field(default=7, ge=0)
+    deletion_warning_days: int = Field(default=7, ge=0)
+    delete_after_days: int = Field(default=60, ge=0)
 
 
 class Brake(_Group):

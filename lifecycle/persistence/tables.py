@@ -30,7 +30,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from lifecycle.rules.billing_card import CardState
 from lifecycle.rules.outbox import Channel, State
+from lifecycle.rules.payment import Purpose
 from lifecycle.rules.plans import PlanState
 from lifecycle.rules.reseller_report import Section
 from lifecycle.rules.subscriptions import ChargeMethod, CustomerKind, Policy, Status
@@ -313,8 +315,10 @@ subscription_status = Table(
     neutral("status", Text, server_default="active", comment="of the last transition; without one, active"),
     neutral("expires_on", Date, comment="the expiry as it is known now"),
     neutral("due_on", Date, nullable=True, comment="first day on which a sweep must look; null: not before a renewal"),
+    neutral("to_card", Date, nullable=True, comment="the expiry that a card must still be made for; null: none"),
     _one_of("status", Status),
     Index("subscription_status_due_on_idx", "due_on", postgresql_where=text("due_on IS NOT NULL")),
+    Index("subscription_status_to_card_idx", "to_card", postgresql_where=text("to_card IS NOT NULL")),
     Index("subscription_status_expires_on_idx", "expires_on"),
     comment="what the facts add up to now, so that a sweep finds its work by index",
 )
@@ -340,4 +344,124 @@ plan_steps = Table(
     neutral("subscription_id", BigInteger, ForeignKey("subscriptions.id"), primary_key=True),
     neutral("step", Text, primary_key=True),
     neutral("expires_on", Date, comment="the lapse it is about: a renewal since makes the step void"),
+)
+
+card_numbers = Table(
+    "card_numbers",
+    metadata,
+    neutral("year", Integer, primary_key=True, autoincrement=False),
+    neutral("last", Integer),
+    comment="the last serial number of each year, taken in the transaction that makes the card: so without holes",
+)
+
+cards = Table(
+    "cards",
+    metadata,
+    _id(),
+    neutral("number", Text, unique=True),
+    _reference("customer_id", "customers", index=True),
+    neutral("currency", Text),
+    neutral("state", Text),
+    neutral("trial", Boolean, comment="made before the go-live: visible, not sent"),
+    neutral("revision", Integer, comment="the last one, which alone is payable"),
+    neutral("total", Money, comment="of the last revision, VAT included"),
+    neutral("issued_on", Date),
+    neutral("due_on", Date, comment="the first expiry among the lines of the last revision"),
+    neutral("revised_on", Date, comment="business date of the last revision"),
+    neutral("mailed_revision", Integer, server_default="0", comment="the last one whose mail was queued; 0: none"),
+    neutral("reminded_for", Date, nullable=True, comment="the last reminder day that was done"),
+    neutral("closed_on", Date, nullable=True, comment="business date on which it was paid or became void"),
+    neutral("run_id", Uuid, ForeignKey("runs.id")),
+    _recorded_at(),
+    _one_of("state", CardState),
+    Index("cards_due_on_idx", "due_on", postgresql_where=text("state = 'open'")),
+    Index(
+        "cards_unmailed_idx", "id", postgresql_where=text("state = 'open' AND (trial OR mailed_revision < revision)")
+    ),
+)
+
+card_revisions = Table(
+    "card_revisions",
+    metadata,
+    neutral("card_id", BigInteger, ForeignKey("cards.id"), primary_key=True),
+    neutral("revision", Integer, primary_key=True),
+    neutral("made_on", Date, comment="business date"),
+    neutral("total", Money),
+    neutral("paid", Money, comment="by credit, when it was made"),
+    neutral("trial", Boolean),
+    neutral("shows_vat", Boolean),
+    personal("document", LargeBinary, nullable=False, comment="the PDF, as it is mailed"),
+    neutral("digest", Text, comment="SHA-256 of the document"),
+    neutral("run_id", Uuid, ForeignKey("runs.id")),
+    _recorded_at(),
+)
+
+card_lines = Table(
+    "card_lines",
+    metadata,
+    neutral("card_id", BigInteger, ForeignKey("cards.id"), primary_key=True),
+    neutral("revision", Integer, primary_key=True),
+    neutral("subscription_id", BigInteger, ForeignKey("subscriptions.id"), primary_key=True),
+    neutral("expires_on", Date),
+    neutral("starts_on", Date, comment="of the term that it would be renewed for"),
+    neutral("ends_on", Date),
+    neutral("quantity", Integer),
+    neutral("unit_price", Money),
+    neutral("vat_rate", Numeric(5, 2)),
+    neutral("payable", Boolean, comment="in the last revision of an open card"),
+    # Never two open cards for one service and period, whatever runs beside each other.
+    Index("card_lines_payable_key", "subscription_id", "starts_on", unique=True, postgresql_where=text("payable")),
+    comment="names are looked up when a card is shown, so that none is kept here",
+)
+
+card_renewals = Table(
+    "card_renewals",
+    metadata,
+    neutral("card_id", BigInteger, ForeignKey("cards.id"), primary_key=True),
+    neutral("subscription_id", BigInteger, ForeignKey("subscriptions.id"), primary_key=True),
+    _reference("term_id", "terms"),
+    neutral("business_date", Date),
+    neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
+    _recorded_at(),
+    comment="what a paid card has renewed: each line once, also where its payment is taken back and made again",
+)
+
+payments = Table(
+    "payments",
+    metadata,
+    _id(),
+    neutral("bank_reference", Text, unique=True, comment="the bank's own: what makes two entries the same"),
+    neutral("received_on", Date),
+    neutral("amount", Money, comment="negative where the bank took money back"),
+    neutral("currency", Text),
+    personal("remittance", Text, nullable=False),
+    personal("payer", Text),
+    personal("iban", Text),
+    neutral("business_date", Date, comment="of the run that imported it"),
+    neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
+    _recorded_at(),
+    CheckConstraint("amount <> 0", name="amount"),
+)
+
+allocations = Table(
+    "allocations",
+    metadata,
+    _id(),
+    _reference("payment_id", "payments", nullable=True, comment="null: moved between credit and a card"),
+    _reference("customer_id", "customers", nullable=True, comment="null: refunded to someone unknown"),
+    _reference("card_id", "cards", nullable=True),
+    neutral("purpose", Text),
+    neutral("amount", Money, comment="negative: taken away from there"),
+    neutral("currency", Text),
+    neutral("rule", Text, comment="why"),
+    neutral("operator", Text, nullable=True, comment="who decided; null: a rule"),
+    neutral("business_date", Date),
+    neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
+    _recorded_at(),
+    _one_of("purpose", Purpose),
+    CheckConstraint("amount <> 0", name="amount"),
+    Index("allocations_payment_id_idx", "payment_id", postgresql_where=text("payment_id IS NOT NULL")),
+    Index("allocations_card_id_idx", "card_id", postgresql_where=text("card_id IS NOT NULL")),
+    Index("allocations_credit_idx", "customer_id", "currency", postgresql_where=text("purpose = 'credit'")),
+    comment="where money went: each row adds to a card, to a customer's credit, or to what was refunded",
 )
