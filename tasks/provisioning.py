@@ -12,7 +12,7 @@ from lifecycle.delivery.provisioning import Provisioning, open_provisioning
 from lifecycle.persistence import outbox
 from lifecycle.persistence.outbox import Claimed, Deliverer, Ended, Settlement
 from lifecycle.rules.outbox import WAITS, Channel, State, token, wait_after
-from lifecycle.rules.provisioning import Access, AccessChange, body_of
+from lifecycle.rules.provisioning import Access, AccessChange, Calls, body_of
 from lifecycle.settings import settings
 
 CLAIMED_AT_ONCE = 20
@@ -23,9 +23,14 @@ DEFERRED = "calls deferred"
 UNREACHABLE = "provisioning system unreachable"
 
 
-def calls_on(day: date) -> State:
-    """The state of calls that are caused on `day`: before the stream's go-live they are withheld."""
-    return State.QUEUED if settings().go_live.is_live("access_change", day) else State.WITHHELD
+def calls_on(day: date) -> Calls:
+    """The states of calls that renewals cause on `day`."""
+    return Calls(licence=state_on("access_change", day), service=state_on("service_transition", day))
+
+
+def state_on(stream: str, day: date) -> State:
+    """The state in which the stream's messages of `day` are written: before its go-live they are withheld."""
+    return State.QUEUED if settings().go_live.is_live(stream, day) else State.WITHHELD
 
 
 @task(cache_policy=NO_CACHE)

@@ -12,6 +12,7 @@ from lifecycle.persistence.database import transaction
 from lifecycle.persistence.subscription_status import GIVEN, Learned, refresh
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.renewals import NotLater, next_term
+from lifecycle.rules.subscriptions import Status
 from tasks.provisioning import calls_on
 from tasks.retries import transient
 
@@ -28,6 +29,8 @@ def renew(
         held = renewals.held(db, subscription)
         if held is None:
             raise BadInput([Finding("subscription", f"{subscription!r} is no subscription's code", "a code")])
+        if held.status is Status.DELETED:
+            raise BadInput([Finding("subscription", f"{subscription!r} was deleted", "one that is not: sell it anew")])
         try:
             term = next_term(held.expires_on, expires_on)
         except NotLater as error:

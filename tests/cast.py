@@ -6,8 +6,11 @@ from decimal import Decimal
 from sqlalchemy import Connection, insert
 
 from lifecycle.persistence import tables
+from lifecycle.rules.outbox import State
+from lifecycle.rules.provisioning import Calls
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+LIVE = Calls(State.QUEUED, State.QUEUED)
 
 
 def reseller(

@@ -55,7 +55,7 @@ from lifecycle.persistence.tables import (
 from lifecycle.rules import records
 from lifecycle.rules.calendar import SINCE_EVER
 from lifecycle.rules.findings import Finding, Findings
-from lifecycle.rules.outbox import State
+from lifecycle.rules.provisioning import Calls
 from lifecycle.rules.records import Block, File, shown
 
 # Two imports act one after the other.
@@ -262,11 +262,11 @@ def _contradictions(
 
 
 def record(
-    db: Connection, staging: Staging, given: Mapping[str, set[str]], now: datetime, zone: ZoneInfo, calls: State
+    db: Connection, staging: Staging, given: Mapping[str, set[str]], now: datetime, zone: ZoneInfo, calls: Calls
 ) -> Counts:
     """Write what was staged and found sound. Master data follow the files' `given` columns; other columns stay.
 
-    `calls`: whether those about renewed access are queued or withheld. Returns counts such as "customers new",
+    `calls`: the states of those about renewed access. Returns counts such as "customers new",
     "customers changed", "customers unchanged", "terms added", and "subscriptions brought back" where there are any.
     """
     # Looked up before the customers' own rows take the new reseller over.

@@ -5,24 +5,27 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, text
 
+from lifecycle.rules.subscriptions import Status
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A subscription with its present expiry."""
+    """A subscription with its present expiry and status."""
 
     id: int
     expires_on: date
+    status: Status
 
 
 def held(db: Connection, subscription: str) -> Held | None:
     """The subscription of that code, locked against sweeps and other renewals; None: nobody holds such a one."""
     row = db.execute(
         text("""
-        SELECT subscription_id, expires_on FROM subscription_status
+        SELECT subscription_id, expires_on, status FROM subscription_status
         WHERE subscription_id = (SELECT id FROM subscriptions WHERE code = :code) FOR UPDATE"""),
         {"code": subscription},
     ).one_or_none()
-    return Held(*row) if row else None
+    return Held(row.subscription_id, row.expires_on, Status(row.status)) if row else None
 
 
 def add_term(db: Connection, subscription: int, starts_on: date, expires_on: date, now: datetime) -> None:

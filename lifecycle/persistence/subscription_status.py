@@ -1,4 +1,4 @@
-"""Where each subscription stands now: its expiry as known, its status, the day on which a sweep must look at it.
+"""Where each subscription stands now: its expiry as known, its status, when a sweep or a card must look at it.
 
 It is derived from the facts, and brought up to date in the transaction that adds them. Whoever changes it locks the
 rows first and reads afterwards: a renewal and a sweep that meet act one after the other.
@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from lifecycle.rules.licence_expiry import WARN_AFTER_MONTHS
-from lifecycle.rules.outbox import State
+from lifecycle.rules.provisioning import Calls
 
 IMPORTED = "SELECT DISTINCT subscription_id FROM import_term_versions"
 GIVEN = "SELECT unnest(cast(:subscriptions AS bigint[])) AS subscription_id"
@@ -31,14 +31,18 @@ SELECT count(*) FROM (
     FOR UPDATE OF standing
 ) AS locked"""
 
-_DUE_ON = f"CASE WHEN policy = 'licence' THEN ({{expiry}} + interval '{WARN_AFTER_MONTHS} months')::date + 1 END"
+_DUE_ON = f"""CASE policy
+    WHEN 'licence' THEN ({{expiry}} + interval '{WARN_AFTER_MONTHS} months')::date + 1
+    WHEN 'service' THEN {{expiry}} + 1 END"""
 
-# A later expiry brings back what was disabled, and no notice about the old lapse leaves any more.
+# A later expiry brings back what was disabled or suspended, and no notice about the old lapse leaves any more. What was
+# deleted stays so.
 _APPLY = f"""
 WITH known AS (
-    SELECT changed.subscription_id, subscriptions.code, customer_id, products.code AS product, term_id,
-        term.expires_on, standing.expires_on AS former, standing.status,
-        {_DUE_ON.format(expiry="term.expires_on")} AS due_on
+    SELECT changed.subscription_id, subscriptions.code, customer_id, products.code AS product, policy,
+        term_id, term.expires_on, standing.expires_on AS former, standing.status,
+        {_DUE_ON.format(expiry="term.expires_on")} AS due_on,
+        CASE WHEN policy = 'service' THEN term.expires_on END AS to_card
     FROM ({{changed}}) AS changed
     JOIN subscriptions ON subscriptions.id = changed.subscription_id
     JOIN products ON products.id = product_id
@@ -46,20 +50,24 @@ WITH known AS (
     LEFT JOIN subscription_status AS standing ON standing.subscription_id = changed.subscription_id
     WHERE standing.expires_on IS DISTINCT FROM term.expires_on
 ), standings AS (
-    INSERT INTO subscription_status AS standing (subscription_id, expires_on, due_on)
-    SELECT subscription_id, expires_on, due_on FROM known ORDER BY subscription_id
-    ON CONFLICT (subscription_id) DO UPDATE SET expires_on = excluded.expires_on, due_on = excluded.due_on,
-        status = CASE WHEN excluded.expires_on > standing.expires_on THEN 'active' ELSE standing.status END
+    INSERT INTO subscription_status AS standing (subscription_id, expires_on, due_on, to_card)
+    SELECT subscription_id, expires_on, due_on, to_card FROM known ORDER BY subscription_id
+    ON CONFLICT (subscription_id) DO UPDATE SET expires_on = excluded.expires_on,
+        due_on = CASE WHEN standing.status <> 'deleted' THEN excluded.due_on END,
+        to_card = CASE WHEN standing.status <> 'deleted' THEN excluded.to_card END,
+        status = CASE WHEN excluded.expires_on > standing.expires_on AND standing.status <> 'deleted' THEN 'active'
+            ELSE standing.status END
 ), back AS (
     INSERT INTO transitions (subscription_id, term_id, to_status, rule, business_date, run_id, recorded_at)
     SELECT subscription_id, term_id, 'active', 'renewed', :day, :run_id, :now
-    FROM known WHERE status = 'disabled' AND expires_on > former
+    FROM known WHERE status IN ('disabled', 'suspended') AND expires_on > former
     RETURNING id, subscription_id, rule
 ), called AS (
     INSERT INTO messages (
         key, kind, channel, state, recipient, recipient_name, customer_id, subscription_id, business_date, run_id,
         facts)
-    SELECT 'access/enabled/' || known.code || '/' || back.id, 'access.enabled', 'call', :state, '', '',
+    SELECT 'access/enabled/' || known.code || '/' || back.id, 'access.enabled', 'call',
+        CASE policy WHEN 'service' THEN :service_calls ELSE :licence_calls END, '', '',
         customer_id, subscription_id, :day, :run_id,
         jsonb_build_object(
             'access', 'enabled', 'subscription', known.code, 'customer', customers.code, 'product', product,
@@ -77,25 +85,26 @@ SELECT count(*) FROM back"""
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """When facts were learned: the business date, the instant, the run, and whether calls leave or are withheld."""
+    """When facts were learned: the business date, the instant, the run, and the state of the calls they cause."""
 
     day: date
     now: datetime
     run_id: UUID | None
-    calls: State
+    calls: Calls
 
 
 def refresh(db: Connection, changed: str, learned: Learned, subscriptions: Sequence[int] = ()) -> int:
     """Bring the subscriptions of `changed`, IMPORTED or GIVEN, up to date with their terms.
 
-    Returns how many were brought back: disabled, and renewed since.
+    Returns how many were brought back: disabled or suspended, and renewed since.
     """
     values = {
         "subscriptions": list(subscriptions),
         "day": learned.day,
         "now": learned.now,
         "run_id": learned.run_id,
-        "state": learned.calls,
+        "licence_calls": learned.calls.licence,
+        "service_calls": learned.calls.service,
     }
     used = {name: value for name, value in values.items() if name != "subscriptions" or changed is GIVEN}
     db.execute(text(_LOCK.format(changed=changed)), used if changed is GIVEN else {})
@@ -103,15 +112,22 @@ def refresh(db: Connection, changed: str, learned: Learned, subscriptions: Seque
     return back
 
 
-def follow_policies(db: Connection) -> None:
-    """Bring the days of sweeps up to date with changed products: what became a licence is swept, what was one is not.
+_UNCARDED = """NOT EXISTS (
+    SELECT FROM card_lines WHERE card_lines.subscription_id = standing.subscription_id AND payable)"""
 
-    A licence without such a day is disabled, and its customer told: it needs none.
+
+def follow_policies(db: Connection) -> None:
+    """Bring the days of sweeps and cards up to date with changed products: each subscription under its policy of now.
+
+    What is disabled and told so needs no day before a renewal, and what is deleted none at all.
     """
     db.execute(
         text(f"""
-        UPDATE subscription_status AS standing SET due_on = {_DUE_ON.format(expiry="standing.expires_on")}
+        UPDATE subscription_status AS standing SET due_on = {_DUE_ON.format(expiry="standing.expires_on")},
+            to_card = CASE WHEN policy = 'service' THEN standing.expires_on END
         FROM subscriptions JOIN products ON products.id = product_id
-        WHERE subscriptions.id = subscription_id AND status <> 'disabled'
-            AND (policy = 'licence') = (due_on IS NULL)""")
+        WHERE subscriptions.id = subscription_id AND status NOT IN ('disabled', 'deleted') AND CASE policy
+            WHEN 'licence' THEN due_on IS NULL OR to_card IS NOT NULL
+            WHEN 'service' THEN due_on IS NULL OR (to_card IS NULL AND {_UNCARDED})
+            ELSE due_on IS NOT NULL OR to_card IS NOT NULL END""")
     )

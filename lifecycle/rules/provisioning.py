@@ -15,7 +15,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from lifecycle.rules.outbox import WAITS
+from lifecycle.rules.outbox import WAITS, State
 
 _URL_EXPECTED = "expected https://host/path (http:// only for this machine itself, such as http://127.0.0.1:8080/)"
 _SECRET_EXPECTED = "expected whsec_ and 24 to 64 random bytes in base64"  # noqa: S105 - says what one looks like
@@ -27,6 +27,14 @@ _SERVER = re.compile(r"([^@]*@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
 class Access(StrEnum):
     DISABLED = "disabled"
     ENABLED = "enabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The state in which a renewal's calls are written, by policy: before its stream's go-live one is withheld."""
+
+    licence: State
+    service: State
 
 
 @dataclass(frozen=True, slots=True)

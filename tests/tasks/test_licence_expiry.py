@@ -18,7 +18,6 @@ from lifecycle.persistence.subscription_status import GIVEN, Learned, refresh
 from lifecycle.rules.calendar import add_months, first_of_month, scheduled_moment
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.licence_expiry import Held, Step, decide
-from lifecycle.rules.outbox import State
 from lifecycle.rules.plans import PlanState
 from lifecycle.rules.reseller_report import Section
 from lifecycle.settings import settings
@@ -45,7 +44,7 @@ def hold(
         held.append(cast.subscription(db, code, customer, product))
         cast.term(db, held[-1], expires_on)
     db.execute(text("UPDATE customers SET email = :email"), {"email": email})
-    refresh(db, GIVEN, Learned(date(2018, 1, 1), cast.LONG_AGO, None, State.QUEUED), held)
+    refresh(db, GIVEN, Learned(date(2018, 1, 1), cast.LONG_AGO, None, cast.LIVE), held)
 
 
 def address(email: str | None) -> None:
@@ -360,7 +359,7 @@ def _happens(today: date, now: datetime, what: str, how: list[Any]) -> date:
                 db.execute(text("UPDATE messages SET state = 'failed' WHERE state = 'queued'"))
             case "address", [known]:
                 db.execute(text("UPDATE customers SET email = :email"), {"email": "c@example.com" if known else None})
-        refresh(db, GIVEN, Learned(today, now, None, State.QUEUED), held)
+        refresh(db, GIVEN, Learned(today, now, None, cast.LIVE), held)
     if what == "swept":
         today += timedelta(days=how[0])
         sweep(today)

@@ -12,7 +12,6 @@ from lifecycle.persistence.database import transaction
 from lifecycle.persistence.subscription_status import GIVEN, Learned, refresh
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.licence_expiry import Step
-from lifecycle.rules.outbox import State
 from lifecycle.settings import settings
 from tasks.import_records import import_files
 from tasks.record_renewal import renew
@@ -30,7 +29,7 @@ def business(home: Path) -> Path:
         held = cast.subscription(db, "L1", cast.customer(db, "C1"), cast.product(db))
         cast.term(db, held, MARCH)
         db.execute(text("UPDATE customers SET email = 'c1@example.com'"))
-        refresh(db, GIVEN, Learned(date(2018, 1, 1), cast.LONG_AGO, None, State.QUEUED), [held])
+        refresh(db, GIVEN, Learned(date(2018, 1, 1), cast.LONG_AGO, None, cast.LIVE), [held])
     return home
 
 
