@@ -167,7 +167,7 @@ app.command(show)
 
 @show.command
 def customer(code: str, *, on: date | None = None, json: bool = False) -> None:
-    """A customer with subscriptions, terms, transitions and messages.
+    """A customer with subscriptions, terms, transitions, messages, cards and payments.
 
     Parameters
     ----------
@@ -180,6 +180,21 @@ def customer(code: str, *, on: date | None = None, json: bool = False) -> None:
     from deployments import show
 
     show.customer(code, on, as_json=json)
+
+
+@show.command
+def card(number: str, *, pdf: Path | None = None) -> None:
+    """A billing card: its lines, what was paid of it, where it stands.
+
+    Parameters
+    ----------
+    pdf
+        Write its document to this file instead, as it was stored and mailed.
+    """
+    read_settings()
+    from deployments import show
+
+    show.card(number, pdf)
 
 
 @show.command

@@ -5,10 +5,11 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from lifecycle.persistence import customers, outbox, reseller_report
+from lifecycle.persistence import card_documents, customers, outbox, reseller_report
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import reseller_report as rendering
 from lifecycle.rendering.templates import Issuer
+from lifecycle.rules.billing_card import print_form
 from lifecycle.rules.calendar import month_of
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.outbox import State
@@ -43,6 +44,37 @@ def customer(code: str, day: date | None, *, as_json: bool) -> None:
             print(f"    {step['business_date']}  {step['to']} by {step['rule']}")
     for message in found["messages"]:
         print(f"{message['kind']}  {message['key']}  {message['state']}  {_plain(message['sent_at'])}")
+    for card in found["cards"]:
+        amounts = f"{card['total']} {card['currency']}, open {card['open']}"
+        print(f"{card['number']}  revision {card['revision']}  {card['state']}  {amounts}  {card['reference']}")
+    for paid in found["payments"]:
+        place = paid["card"] or paid["purpose"]
+        print(f"{paid['received_on']}  {paid['amount']} {paid['currency']} to {place}  {paid['rule']}")
+    for currency, credit in found["credit"].items():
+        print(f"credit  {credit} {currency}")
+
+
+def card(number: str, pdf: Path | None) -> None:
+    """A card in its last revision as a person reads it, or its PDF as it was stored."""
+    with transaction() as db:
+        found = card_documents.find(db, number)
+        if found is None:
+            raise BadInput([Finding("NUMBER", f"{number!r} is no card's number", "one such as PF-2026-000123")])
+        if pdf is not None:
+            pdf.write_bytes(card_documents.document(db, found))
+            return
+        shown = card_documents.read(db, [found], settings().locale, shows_vat=True)[found]
+        stands = card_documents.stands(db, found)
+    print(f"{shown.number}  revision {shown.revision}  {stands.state}{'  trial' if shown.trial else ''}")
+    print(f"{shown.payer.code}  {shown.payer.name}")
+    print(f"issued on {shown.issued_on}, payable by {shown.due_on}  {print_form(shown.reference)}")
+    for item in shown.items:
+        line, what = item.line, f"{item.code}  {item.product}  {item.reference}"
+        period = f"{line.period.starts_on} .. {line.period.ends_on}"
+        print(f"    {what}  {period}  {line.quantity} x {line.unit_price}  VAT {line.vat_rate} %  {line.net}")
+    print(f"total {shown.total} {shown.currency}, paid {stands.paid}, open {stands.open}")
+    for step in stands.allocations:
+        print(f"    {step.business_date}  {step.amount} {shown.currency}  {step.rule}")
 
 
 def report(reseller: str, month: str, xlsx: Path | None) -> None:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from flows.business_day import now, scheduled_day, today
 from flows.deliver_outbox import deliver_now
-from flows.portions import counted
+from flows.portions import codes_in, counted
 from lifecycle.rules.calendar import first_of_month, month_of, scheduled_moment
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.reseller_report import Mail, Standing, Wish, mail_for, portions
@@ -58,7 +58,7 @@ def monthly_reseller_report(
             day=day,
             known_at=scheduled_moment(day, settings().zone) if day < this_month else now(),
             run_id=summary.run_id,
-            resellers=_codes(resellers),
+            resellers=codes_in(resellers, "resellers"),
             today=today(),
         )
         wish = Wish(
@@ -85,15 +85,6 @@ def monthly_reseller_report(
 
 
 _QUEUED = {Mail.QUEUE, Mail.COPY, Mail.AGAIN, Mail.WITHHOLD}
-
-
-def _codes(resellers: str) -> list[str] | None:
-    codes = [code.strip() for code in resellers.split(",")]
-    if codes == ["all"]:
-        return None
-    if not all(codes):
-        raise BadInput([Finding("resellers", "a code is empty", 'codes separated by commas, or "all"')])
-    return codes
 
 
 def _describe(summary: Summary, standings: list[Standing], todo: dict[int, Mail]) -> None:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, text
 
 from lifecycle.persistence import associations
+from lifecycle.rules.billing_card import reference_of
 from lifecycle.rules.records import start_of_day
 from lifecycle.rules.subscriptions import Status, status_on
 
@@ -32,7 +33,38 @@ WHERE subscription_id = :subscription AND business_date <= :day
 ORDER BY business_date, id
 """)
 
-_MESSAGES = text("SELECT kind, key, state, sent_at FROM messages WHERE customer_id = :customer ORDER BY created_at, id")
+_CARDS = text("""
+SELECT cards.id, number, cards.revision, state, currency, total,
+    CASE state WHEN 'open' THEN total - coalesce(
+        (SELECT sum(amount) FROM allocations WHERE card_id = cards.id AND purpose = 'card'), 0) ELSE 0 END AS open
+FROM cards WHERE customer_id = :customer AND issued_on <= :day ORDER BY number
+""")
+
+_CARD_LINES = text("""
+SELECT code AS subscription, expires_on, starts_on, ends_on, line.quantity, line.unit_price, vat_rate
+FROM card_lines AS line JOIN subscriptions ON subscriptions.id = subscription_id
+WHERE card_id = :card AND revision = :revision ORDER BY expires_on, code
+""")
+
+_CREDIT = text("""
+SELECT currency, sum(amount) AS credit FROM allocations
+WHERE customer_id = :customer AND purpose = 'credit' AND business_date <= :day
+GROUP BY currency HAVING sum(amount) <> 0 ORDER BY currency
+""")
+
+_PAYMENTS = text("""
+SELECT payments.id, bank_reference, received_on, payments.currency, purpose, number AS card, allocations.amount, rule
+FROM allocations
+JOIN payments ON payments.id = payment_id
+LEFT JOIN cards ON cards.id = card_id
+WHERE allocations.customer_id = :customer AND allocations.business_date <= :day
+ORDER BY allocations.id
+""")
+
+_MESSAGES = text("""
+SELECT kind, key, state, sent_at FROM messages WHERE customer_id = :customer AND business_date <= :day
+ORDER BY created_at, id
+""")
 
 
 def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any] | None:
@@ -46,14 +78,23 @@ def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any]
     end_of_day = start_of_day(day + timedelta(days=1), zone)
     period = associations.latest(db, customer.id, day)
     subscriptions = db.execute(_SUBSCRIPTIONS, {"customer": customer.id}).all()
-    messages = db.execute(_MESSAGES, {"customer": customer.id})
+    asked = {"customer": customer.id, "day": day}
+    messages = db.execute(_MESSAGES, asked)
     return {
         "code": customer.code,
         "name": customer.name,
         "reseller": period.reseller if period and period.holds_on(day) else None,
         "subscriptions": [_subscription(db, day, end_of_day, *row) for row in subscriptions],
         "messages": [dict(row) for row in messages.mappings()],
+        "cards": [_card(db, dict(row)) for row in db.execute(_CARDS, asked).mappings()],
+        "credit": {row.currency: row.credit for row in db.execute(_CREDIT, asked)},
+        "payments": [dict(row) for row in db.execute(_PAYMENTS, asked).mappings()],
     }
+
+
+def _card(db: Connection, card: dict[str, Any]) -> dict[str, Any]:
+    lines = db.execute(_CARD_LINES, {"card": card.pop("id"), "revision": card["revision"]}).mappings()
+    return card | {"reference": reference_of(card["number"]), "lines": [dict(line) for line in lines]}
 
 
 def _subscription(

@@ -6,8 +6,8 @@ quantity or list of services makes a new revision, and only the last revision is
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -15,7 +15,6 @@ from enum import StrEnum
 from lifecycle.rules.calendar import add_months
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.money import NOTHING, cents, tax_on
-from lifecycle.rules.subscriptions import Status
 
 
 class CardState(StrEnum):
@@ -136,21 +135,19 @@ def gross_amounts(lines: Sequence[Line]) -> list[Decimal]:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service that falls due, as it is now; `card` is the open card it stands on."""
+    """A service that is due, as it is now, with the line that it calls for. `card` is the open card it stands on."""
 
-    subscription_id: int
-    customer_id: int
     currency: str
-    status: Status
     line: Line
     card: int | None = None
-    carded_expiry: date | None = None
-    """The expiry that its line on that card speaks of."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCard:
-    """A card that can be paid, as it was last revised. `paid` is what was paid of it in part."""
+    """A card that can be paid, as it was last revised.
+
+    `paid` is what was paid of it so far, by credit too; `paid_in_part` says whether the customer paid any of that now.
+    """
 
     id: int
     number: str
@@ -158,21 +155,85 @@ class OpenCard:
     currency: str
     revision: int
     trial: bool
+    issued_on: date
     due_on: date
     revised_on: date
-    reminded: date | None
+    mailed_revision: int
+    reminded_for: date | None
     paid: Decimal
+    paid_in_part: bool
     lines: frozenset[Line]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of one card: a new one (`card` None), a new revision, or, without lines, a void one."""
+    """What becomes of one card: a new one (`card` is None), a new revision, or, without lines, a void one."""
 
     customer_id: int
     currency: str
     card: OpenCard | None
-    lines: tuple[Line, ...] = field(default=())
+    lines: tuple[Line, ...]
+
+    @property
+    def total(self) -> Decimal:
+        return total_of(self.lines)
+
+    @property
+    def paid(self) -> Decimal:
+        return self.card.paid if self.card else NOTHING
+
+
+def changes(
+    customer: int, services: Iterable[Service], cards: Collection[OpenCard], day: date, *, live: bool
+) -> list[Change]:
+    """What a run for `day` does to a customer's cards, given all its services that are due and its open cards.
+
+    What falls due joins the customer's card in its currency as a new revision, unless that card is overdue: nobody
+    shall be cut off from one service for not having paid another. `live`: a card of the trial time becomes a real one.
+    """
+    wanted: dict[int, list[Line]] = {card.id: [] for card in cards}
+    joining = {card.currency: card for card in sorted(cards, key=lambda card: card.id) if card.due_on >= day}
+    fresh: dict[str, list[Line]] = defaultdict(list)
+    for service in services:
+        host = joining.get(service.currency)
+        if service.card is not None:
+            wanted[service.card].append(service.line)
+        elif host is not None:
+            wanted[host.id].append(service.line)
+        else:
+            fresh[service.currency].append(service.line)
+    revised = [
+        Change(customer, card.currency, card, _in_order(wanted[card.id]))
+        for card in cards
+        if frozenset(wanted[card.id]) != card.lines or (card.trial and live)
+    ]
+    return revised + [Change(customer, currency, None, _in_order(lines)) for currency, lines in sorted(fresh.items())]
+
+
+def _in_order(lines: Iterable[Line]) -> tuple[Line, ...]:
+    return tuple(sorted(lines, key=lambda line: (line.expires_on, line.subscription_id)))
+
+
+def from_credit(credit: Decimal, total: Decimal, paid: Decimal) -> Decimal:
+    """What moves from a customer's credit to a card of `total` of which `paid` is paid; negative: back to credit.
+
+    Credit is used first. A card that has become cheaper than what was paid of it gives the rest back.
+    """
+    missing = total - paid
+    return min(missing, max(credit, NOTHING)) if missing > 0 else missing
+
+
+def reminder_due(card: OpenCard, day: date, reminder_days: Iterable[int]) -> date | None:
+    """The reminder day that a run for `day` must make up: the last one that has passed and was not done; None: none.
+
+    Reminder days are so many days before the first expiry. One on which the customer just had the card, or before, is
+    passed over. A card that is paid in part is not reminded of unless it is overdue.
+    """
+    passed = [card.due_on - timedelta(days=days) for days in reminder_days]
+    last = max((due for due in passed if card.revised_on < due <= day), default=None)
+    if last is None or (card.reminded_for is not None and card.reminded_for >= last):
+        return None
+    return None if card.paid_in_part and day <= card.due_on else last
 
 
 # -- what a card says, for whoever renders it ------------------------------------------------------------------------
@@ -218,8 +279,8 @@ class Item:
 class Card:
     """A billing card as it is shown: one revision of it, in its customer's language.
 
-    `paid` is what credit has paid already when the revision was made: `total` - `paid` is left to pay. `due_on` is the
-    first expiry among its lines. A `trial` card is made before the go-live and is nobody's to pay.
+    `paid` is what was paid already when the revision was made, by credit say: `total` - `paid` is left to pay. `due_on`
+    is the first expiry among its lines. A `trial` card is made before the go-live and is nobody's to pay.
     """
 
     number: str

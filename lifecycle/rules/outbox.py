@@ -28,6 +28,10 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Obsolete(Exception):
+    """What a queued message would say is not so any more: it is cancelled instead of sent."""
+
+
 def wait_after(failures: int) -> timedelta | None:
     """The wait after the n-th temporary failure (n from 1); None: give up.
 

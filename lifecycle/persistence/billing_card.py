@@ -1,0 +1,347 @@
+"""Billing cards: the services that are due, the cards they stand on, the mails about these.
+
+Runs that make cards act one after the other (`locked`): so numbers have no holes, and no two of them bill one service.
+The order of locks in the whole house is: this one, cards by id, statuses of subscriptions by id, the year's number.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from lifecycle.rules.billing_card import (
+    Change,
+    Line,
+    OpenCard,
+    Period,
+    Service,
+    number_of,
+    period_after,
+    total_of,
+)
+from lifecycle.rules.outbox import State
+
+# Runs that make cards; any number that is no other lock's.
+_BILLING = 0x11FEC7C20
+
+_DUE = text("""
+SELECT customer_id FROM subscription_status JOIN subscriptions ON subscriptions.id = subscription_id
+WHERE to_card <= :until
+UNION
+SELECT cards.customer_id FROM cards
+JOIN card_lines AS line ON line.card_id = cards.id AND payable
+JOIN subscription_status AS standing USING (subscription_id)
+JOIN subscriptions AS subscription ON subscription.id = subscription_id
+JOIN products AS product ON product.id = product_id
+WHERE cards.state = 'open' AND (policy <> 'service' OR status = 'deleted' OR product.currency <> cards.currency
+    OR (standing.expires_on, subscription.quantity, coalesce(subscription.unit_price, price), product.vat_rate)
+        <> (line.expires_on, line.quantity, line.unit_price, line.vat_rate))
+UNION
+SELECT customer_id FROM cards
+CROSS JOIN unnest(cast(:reminder_days AS integer[])) AS reminder (days)
+WHERE state = 'open' AND due_on <= cast(:day AS date) + days
+    AND due_on - days > greatest(revised_on, coalesce(reminded_for, '-infinity'))
+UNION
+SELECT customer_id FROM cards JOIN customers ON customers.id = customer_id
+WHERE state = 'open' AND (trial OR mailed_revision < revision) AND CASE WHEN trial THEN :live ELSE email IS NOT NULL END
+""")
+
+
+def due(db: Connection, day: date, until: date, reminder_days: Sequence[int], *, live: bool) -> list[int]:
+    """The customers at whose cards a run for `day` must look, in order; what expires up to `until` is due."""
+    asked = {"day": day, "until": until, "reminder_days": list(reminder_days), "live": live}
+    return sorted(db.execute(_DUE, asked).scalars())
+
+
+def ids(db: Connection, codes: Sequence[str]) -> dict[str, int]:
+    """The customers that have these codes."""
+    rows = db.execute(text("SELECT code, id FROM customers WHERE code = ANY(:codes)"), {"codes": list(codes)})
+    return {row.code: row.id for row in rows}
+
+
+@dataclass(slots=True)
+class Account:
+    """A customer with its services that are due and its open cards."""
+
+    code: str
+    reachable: bool
+    services: list[Service] = field(default_factory=list)
+    cards: list[OpenCard] = field(default_factory=list)
+
+
+_CARDS = text("""
+SELECT cards.*, coalesce(paid, 0) AS paid, coalesce(received, 0) > 0 AS paid_in_part
+FROM cards LEFT JOIN LATERAL (
+    SELECT sum(amount) AS paid, sum(amount) FILTER (WHERE payment_id IS NOT NULL) AS received
+    FROM allocations WHERE card_id = cards.id AND purpose = 'card') AS allocated ON true
+WHERE customer_id = ANY(:customers) AND state = 'open'
+ORDER BY cards.id FOR UPDATE OF cards""")
+
+_CARD_LINES = text("SELECT * FROM card_lines WHERE card_id = ANY(:cards) AND payable")
+
+_SERVICES = text("""
+SELECT subscription.customer_id, subscription.id AS subscription_id, product.currency, standing.expires_on,
+    anchor, last_start, period_months, quantity, coalesce(unit_price, price) AS unit_price, vat_rate, card.id AS card
+FROM subscriptions AS subscription
+JOIN subscription_status AS standing ON subscription_id = subscription.id AND status <> 'deleted'
+JOIN products AS product ON product.id = product_id AND policy = 'service'
+CROSS JOIN LATERAL (
+    SELECT starts_on AS last_start FROM terms WHERE terms.subscription_id = subscription.id
+    ORDER BY starts_on DESC, recorded_at DESC LIMIT 1) AS term
+LEFT JOIN LATERAL (
+    SELECT card_id FROM card_lines
+    WHERE card_lines.subscription_id = subscription.id AND payable AND card_lines.expires_on = standing.expires_on
+) AS line ON true
+LEFT JOIN cards AS card ON card.id = card_id AND card.currency = product.currency
+WHERE subscription.customer_id = ANY(:customers) AND (card_id IS NOT NULL OR to_card <= :until)
+ORDER BY subscription.id FOR UPDATE OF standing""")
+
+
+def locked(db: Connection, customers: Sequence[int], until: date) -> dict[int, Account]:
+    """These customers by id, their open cards and due services locked until the transaction ends."""
+    db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _BILLING})
+    rows = db.execute(
+        text("SELECT id, code, email IS NOT NULL AS reachable FROM customers WHERE id = ANY(:ids) ORDER BY id"),
+        {"ids": list(customers)},
+    )
+    accounts = {row.id: Account(row.code, row.reachable) for row in rows}
+    cards = db.execute(_CARDS, {"customers": list(customers)}).all()
+    lines: dict[int, set[Line]] = defaultdict(set)
+    for row in db.execute(_CARD_LINES, {"cards": [card.id for card in cards]}):
+        lines[row.card_id].add(line(row))
+    for card in cards:
+        accounts[card.customer_id].cards.append(_open_card(card, frozenset(lines[card.id])))
+    for row in db.execute(_SERVICES, {"customers": list(customers), "until": until}):
+        accounts[row.customer_id].services.append(_service(row))
+    return accounts
+
+
+def _open_card(row: Row[Any], lines: frozenset[Line]) -> OpenCard:
+    return OpenCard(
+        id=row.id,
+        number=row.number,
+        customer_id=row.customer_id,
+        currency=row.currency,
+        revision=row.revision,
+        trial=row.trial,
+        issued_on=row.issued_on,
+        due_on=row.due_on,
+        revised_on=row.revised_on,
+        mailed_revision=row.mailed_revision,
+        reminded_for=row.reminded_for,
+        paid=row.paid,
+        paid_in_part=row.paid_in_part,
+        lines=lines,
+    )
+
+
+def line(row: Row[Any]) -> Line:
+    """A row of card_lines."""
+    return Line(
+        subscription_id=row.subscription_id,
+        expires_on=row.expires_on,
+        period=Period(row.starts_on, row.ends_on),
+        quantity=row.quantity,
+        unit_price=row.unit_price,
+        vat_rate=row.vat_rate,
+    )
+
+
+def _service(row: Row[Any]) -> Service:
+    line = Line(
+        subscription_id=row.subscription_id,
+        expires_on=row.expires_on,
+        period=period_after(row.expires_on, row.anchor, row.period_months, row.last_start),
+        quantity=row.quantity,
+        unit_price=row.unit_price,
+        vat_rate=row.vat_rate,
+    )
+    return Service(row.currency, line, row.card)
+
+
+def credit_of(db: Connection, customers: Sequence[int]) -> dict[tuple[int, str], Decimal]:
+    """The customers' credit by currency."""
+    rows = db.execute(
+        text("""
+        SELECT customer_id, currency, sum(amount) AS credit FROM allocations
+        WHERE customer_id = ANY(:customers) AND purpose = 'credit' GROUP BY customer_id, currency"""),
+        {"customers": list(customers)},
+    )
+    return {(row.customer_id, row.currency): row.credit for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What all cards of a run have in common."""
+
+    day: date
+    now: datetime
+    run_id: UUID
+    live: bool
+    shows_vat: bool
+
+
+_NEXT_NUMBERS = text("""
+INSERT INTO card_numbers (year, last) VALUES (:year, :many)
+ON CONFLICT (year) DO UPDATE SET last = card_numbers.last + excluded.last RETURNING last""")
+
+_NEW_CARDS = text("""
+INSERT INTO cards (number, customer_id, currency, state, trial, revision, total, issued_on, due_on, revised_on, run_id,
+    recorded_at)
+SELECT number, customer_id, currency, 'open', NOT :live, 0, 0, :day, :day, :day, :run_id, :now
+FROM unnest(cast(:numbers AS text[]), cast(:customers AS bigint[]), cast(:currencies AS text[]))
+    AS made (number, customer_id, currency)
+RETURNING id, number""")
+
+_NOT_PAYABLE = text("UPDATE card_lines SET payable = false WHERE card_id = ANY(:cards) AND payable")
+
+_REVISE = text("""
+UPDATE cards SET revision = revision + 1, total = revised.total, due_on = revised.due_on, revised_on = :day,
+    trial = NOT :live
+FROM unnest(cast(:cards AS bigint[]), cast(:totals AS numeric[]), cast(:due AS date[])) AS revised (id, total, due_on)
+WHERE cards.id = revised.id
+RETURNING cards.id, revision""")
+
+_LINES = text("""
+INSERT INTO card_lines (
+    card_id, revision, subscription_id, expires_on, starts_on, ends_on, quantity, unit_price, vat_rate, payable)
+SELECT line.*, true FROM unnest(
+    cast(:cards AS bigint[]), cast(:revisions AS integer[]), cast(:subscriptions AS bigint[]),
+    cast(:expiries AS date[]),
+    cast(:starts AS date[]), cast(:ends AS date[]), cast(:quantities AS integer[]), cast(:prices AS numeric[]),
+    cast(:rates AS numeric[])) AS line""")
+
+_CARDED = text("UPDATE subscription_status SET to_card = NULL WHERE subscription_id = ANY(:subscriptions)")
+
+
+def record(db: Connection, wanted: Sequence[Change], run: Run) -> list[int]:
+    """Write new cards and new revisions, all but their documents. Returns the ids of the cards, in the same order."""
+    new = [change for change in wanted if change.card is None]
+    made = iter(_make(db, new, run))
+    cards = [change.card.id if change.card else next(made) for change in wanted]
+    db.execute(_NOT_PAYABLE, {"cards": cards})
+    revised = db.execute(
+        _REVISE,
+        {
+            "cards": cards,
+            "totals": [total_of(change.lines) for change in wanted],
+            "due": [min(line.expires_on for line in change.lines) for change in wanted],
+            "day": run.day,
+            "live": run.live,
+        },
+    )
+    revisions = {row.id: row.revision for row in revised}
+    rows = [(card, revisions[card], line) for card, change in zip(cards, wanted, strict=True) for line in change.lines]
+    db.execute(
+        _LINES,
+        {
+            "cards": [card for card, _, _ in rows],
+            "revisions": [revision for _, revision, _ in rows],
+            "subscriptions": [line.subscription_id for _, _, line in rows],
+            "expiries": [line.expires_on for _, _, line in rows],
+            "starts": [line.period.starts_on for _, _, line in rows],
+            "ends": [line.period.ends_on for _, _, line in rows],
+            "quantities": [line.quantity for _, _, line in rows],
+            "prices": [line.unit_price for _, _, line in rows],
+            "rates": [line.vat_rate for _, _, line in rows],
+        },
+    )
+    db.execute(_CARDED, {"subscriptions": [line.subscription_id for _, _, line in rows]})
+    return cards
+
+
+def _make(db: Connection, new: Sequence[Change], run: Run) -> list[int]:
+    """New cards, numbered in order; their first revision is still to come."""
+    if not new:
+        return []
+    last: int = db.execute(_NEXT_NUMBERS, {"year": run.day.year, "many": len(new)}).scalar_one()
+    numbers = [number_of(run.day.year, serial) for serial in range(last - len(new) + 1, last + 1)]
+    rows = db.execute(
+        _NEW_CARDS,
+        {
+            "numbers": numbers,
+            "customers": [change.customer_id for change in new],
+            "currencies": [change.currency for change in new],
+            "live": run.live,
+            "day": run.day,
+            "run_id": run.run_id,
+            "now": run.now,
+        },
+    )
+    made = {row.number: row.id for row in rows}
+    return [made[number] for number in numbers]
+
+
+_USE_CREDIT = text("""
+INSERT INTO allocations (customer_id, card_id, purpose, amount, currency, rule, business_date, run_id, recorded_at)
+SELECT customer_id, card_id, purpose, CASE purpose WHEN 'card' THEN amount ELSE -amount END, currency,
+    CASE WHEN amount > 0 THEN 'credit used' ELSE 'card became cheaper' END, :day, :run_id, :now
+FROM unnest(cast(:cards AS bigint[]), cast(:amounts AS numeric[])) AS used (card_id, amount)
+JOIN cards ON cards.id = card_id
+CROSS JOIN (VALUES ('card'), ('credit')) AS side (purpose)""")
+
+
+def use_credit(db: Connection, used: Mapping[int, Decimal], run: Run) -> None:
+    """Move these amounts from the customers' credit to the cards with these ids; negative ones back to credit."""
+    moved = {"cards": list(used), "amounts": list(used.values())}
+    db.execute(_USE_CREDIT, moved | {"day": run.day, "run_id": run.run_id, "now": run.now})
+
+
+_QUEUE_CARDS = text("""
+WITH mailed AS (
+    UPDATE cards SET mailed_revision = revision FROM customers AS customer
+    WHERE customer.id = customer_id AND customer_id = ANY(:customers) AND state = 'open' AND mailed_revision < revision
+        AND (trial OR email IS NOT NULL)
+    RETURNING number, revision, trial, customer_id, coalesce(email, '') AS email, name
+)
+INSERT INTO messages (key, kind, state, recipient, recipient_name, customer_id, business_date, run_id, facts)
+SELECT 'billing-card/' || number || '/' || revision || CASE WHEN trial THEN '/withheld' ELSE '' END, 'billing-card',
+    CASE WHEN trial THEN 'withheld' ELSE 'queued' END, email, name, customer_id, :day, :run_id,
+    jsonb_build_object('card', number, 'revision', revision)
+FROM mailed RETURNING state""")
+
+_QUEUE_REMINDERS = text("""
+WITH reminded AS (
+    UPDATE cards SET reminded_for = reminder.due_on
+    FROM unnest(cast(:cards AS bigint[]), cast(:due AS date[])) AS reminder (card_id, due_on), customers AS customer
+    WHERE cards.id = card_id AND customer.id = customer_id AND state = 'open' AND (trial OR email IS NOT NULL)
+    RETURNING number, revision, trial, customer_id, coalesce(email, '') AS email, name, reminder.due_on
+)
+INSERT INTO messages (key, kind, state, recipient, recipient_name, customer_id, business_date, run_id, facts)
+SELECT 'card-reminder/' || number || '/' || due_on || CASE WHEN trial THEN '/withheld' ELSE '' END, 'card-reminder',
+    CASE WHEN trial THEN 'withheld' ELSE 'queued' END, email, name, customer_id, :day, :run_id,
+    jsonb_build_object('card', number)
+FROM reminded RETURNING state""")
+
+
+def queue_mails(db: Connection, customers: Sequence[int], run: Run) -> Counter[State]:
+    """Queue the mails of these customers' cards whose last revision was not mailed. Returns how many, by state."""
+    asked = {"customers": list(customers), "day": run.day, "run_id": run.run_id}
+    return Counter(State(row.state) for row in db.execute(_QUEUE_CARDS, asked))
+
+
+def queue_reminders(db: Connection, due_on: Mapping[int, date], run: Run) -> Counter[State]:
+    """Queue reminders of the cards with these ids, for these reminder days. Returns how many, by state."""
+    asked = {"cards": list(due_on), "due": list(due_on.values()), "day": run.day, "run_id": run.run_id}
+    return Counter(State(row.state) for row in db.execute(_QUEUE_REMINDERS, asked))
+
+
+def custom_due(db: Connection, day: date, until: date) -> list[tuple[str, str, date]]:
+    """Custom applications that fall due from `day` to `until`: (subscription's code, customer's code, expiry)."""
+    rows = db.execute(
+        text("""
+        SELECT subscriptions.code, customers.code AS customer, expires_on
+        FROM subscription_status
+        JOIN subscriptions ON subscriptions.id = subscription_id
+        JOIN products ON products.id = product_id AND policy = 'custom'
+        JOIN customers ON customers.id = customer_id
+        WHERE expires_on BETWEEN :day AND :until AND status <> 'deleted'
+        ORDER BY expires_on, subscriptions.code"""),
+        {"day": day, "until": until},
+    )
+    return [(row.code, row.customer, row.expires_on) for row in rows]
