@@ -1,10 +1,11 @@
 """How dates and numbers are written in each language."""
 
 from datetime import date
+from decimal import Decimal
 from functools import lru_cache
 
 from babel.dates import format_date, format_skeleton
-from babel.numbers import format_decimal
+from babel.numbers import format_currency, format_decimal
 
 from lifecycle.rules.languages import Locale
 
@@ -34,6 +35,12 @@ def month(day: date, locale: Locale) -> str:
 
 
 @_cached
-def number(value: int, locale: Locale) -> str:
-    """``1.234``, with the language's separator of thousands."""
+def number(value: int | Decimal, locale: Locale) -> str:
+    """``1.234``, with the language's separator of thousands; ``5,5`` without decimals that say nothing."""
     return format_decimal(value, locale=_BABEL[locale])
+
+
+@_cached
+def money(amount: Decimal, currency: str, locale: Locale) -> str:
+    """``1.234,50 €``, with the currency where the language puts it."""
+    return format_currency(amount, currency, locale=_BABEL[locale])
