@@ -307,3 +307,27 @@ class Card:
     @property
     def reference(self) -> str:
         return reference_of(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """A service that a paid card has renewed, for the new period. `reactivated`: it was suspended until then."""
+
+    reference: str
+    product: str
+    code: str
+    starts_on: date
+    ends_on: date
+    reactivated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What the customer of a paid card is told: what it has renewed. `total` is the card's, VAT included."""
+
+    number: str
+    customer_name: str
+    locale: Locale
+    currency: str
+    total: Decimal
+    services: tuple[Renewed, ...]
