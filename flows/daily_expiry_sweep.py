@@ -1,6 +1,5 @@
 """The daily expiry sweep: customers warned in time, access ended on the day, nobody cut off by mistake."""
 
-from collections import Counter
 from datetime import date, timedelta
 from typing import Literal
 from uuid import UUID
@@ -17,8 +16,8 @@ from flows.portions import counted
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.plans import Plan, PlanState
 from lifecycle.rules.runs import HeldByBrake, Summary, Table
-from tasks import licence_expiry
-from tasks.licence_expiry import FORESEEN_DAYS, SHOWN_CODES, Outlook
+from tasks import daily_expiry_sweep as sweeps
+from tasks.daily_expiry_sweep import FORESEEN_DAYS, SHOWN_CODES, Outlook
 from tasks.runs import recorded
 
 PORTION = 2_000
@@ -39,11 +38,18 @@ def _run_name() -> str:
 
 @flow(name="daily-expiry-sweep", flow_run_name=_run_name, result_serializer="json")
 def daily_expiry_sweep(business_date: date | None = None, dry_run: bool = False, approve_plan: str = "") -> Summary:
-    """Act on licences that lapsed: warn after 3 months, disable access after 6 months, tell so.
+    """Act on what lapsed: licences are warned and disabled, services that were not paid suspended and deleted.
 
-    - A milestone is done once per lapse; one that was missed is made up. A renewed licence starts afresh.
+    - A milestone is done once per lapse; one that was missed is made up. What is renewed starts afresh.
+    - Licences: a warning after 3 months, access disabled after 6 months, its customer told so.
     - Access is never disabled before the warning was really sent and `warning_days` have passed since.
-    - The sweep first writes down a plan; only what is planned is done, each licence looked at again.
+    - Services: suspended `suspend_after_days` after expiry, warned `deletion_warning_days` before they are deleted,
+      deleted for good `delete_after_days` after expiry, and their card void.
+    - Nothing is suspended or deleted whose open card was not really sent at least 7 days before.
+    - Nothing is deleted before its warning was really sent and `deletion_warning_days` have passed since.
+    - Whether a card was paid is looked at once more in the transaction that suspends or deletes.
+    - Without an address to write to, nobody is cut off.
+    - The sweep first writes down a plan; only what is planned is done, each subscription looked at again.
     - A plan that would cut off too many waits for a person: in the UI the run can be resumed, on the command line the
       plan is approved by its digest.
     - A day more than one ahead of today is refused, except as a dry run.
@@ -55,7 +61,7 @@ def daily_expiry_sweep(business_date: date | None = None, dry_run: bool = False,
     """
     day = business_date or scheduled_day()
     with recorded("daily-expiry-sweep", day, dry_run=dry_run) as summary:
-        summary.images.append(("Expiries per month", licence_expiry.expiry_chart(day)))
+        summary.images.append(("Expiries per month", sweeps.expiry_chart(day)))
         plan = _plan(summary, day, approve_plan, dry_run=dry_run)
         if plan is not None and not dry_run:
             _carry_out(summary, plan)
@@ -68,16 +74,16 @@ def _plan(summary: Summary, day: date, approve_plan: str, *, dry_run: bool) -> P
     if approve_plan and dry_run:
         raise BadInput([Finding("dry_run", "an approval carries its plan out", "approve_plan without a dry run")])
     if approve_plan:
-        plan = licence_expiry.approve(approve_plan.strip())
+        plan = sweeps.approve(approve_plan.strip())
         summary.business_date = plan.business_date
         return plan
     if day > today() + timedelta(days=1) and not dry_run:
         raise BadInput([Finding("business_date", f"{day} is yet to come", "today or tomorrow, or a dry run")])
-    written = licence_expiry.plan_of(UUID(flow_run.id)) if flow_run.id else None
+    written = sweeps.plan_of(UUID(flow_run.id)) if flow_run.id else None
     if written is not None:
         # This run was here before: it has waited for a person, or died while it carried the plan out.
         return _decided(summary, written) if written.state is PlanState.WAITING else written
-    outlook = licence_expiry.make_plan(day, summary.run_id, dry_run=dry_run)
+    outlook = sweeps.make_plan(day, summary.run_id, dry_run=dry_run)
     _describe(summary, outlook)
     if dry_run or outlook.plan.state is not PlanState.WAITING:
         return outlook.plan
@@ -100,41 +106,39 @@ def _decided(summary: Summary, plan: Plan) -> Plan | None:
         key=f"brake-plan-{plan.id}",
     )
     if approval.decision == "carry out":
-        return licence_expiry.approve(plan.digest)
-    licence_expiry.refuse(plan)
+        return sweeps.approve(plan.digest)
+    sweeps.refuse(plan)
     summary.counts["plan refused"] = 1
     return None
 
 
 def _carry_out(summary: Summary, plan: Plan) -> None:
     summary.notes.append(f"plan `{plan.digest}`")
-    portions = licence_expiry.cut(plan, PORTION)
+    portions = sweeps.cut(plan, PORTION)
     done = counted(
-        licence_expiry.execute, "portion", portions, "licences done", plan=plan, run_id=summary.run_id, now=now()
+        sweeps.execute, "portion", portions, "subscriptions done", plan=plan, run_id=summary.run_id, now=now()
     )
-    licence_expiry.finish(plan)
+    sweeps.finish(plan)
     summary.counts.update(done)
 
 
 def _describe(summary: Summary, outlook: Outlook) -> None:
-    """What is planned by rule and product, what is left as it is and why, whose access ends soon."""
-    planned: Counter[str] = Counter()
+    """What is planned by rule and product, what is left as it is and why, who is going to be cut off soon."""
     for (step, _), number in outlook.steps.items():
-        planned[f"planned: {step}"] += number
-    summary.counts.update(planned)
+        summary.counts[f"planned: {step}"] += number
     summary.counts.update({f"left: {why}": len(codes) for why, codes in outlook.held.items()})
-    summary.counts[f"access ends in the next {FORESEEN_DAYS} days"] = sum(map(len, outlook.ending.values()))
+    for (step, _), codes in outlook.coming.items():
+        summary.counts[f"in the next {FORESEEN_DAYS} days: {step}"] += len(codes)
     steps = [(step, product, number) for (step, product), number in sorted(outlook.steps.items())]
-    summary.tables.append(Table("Planned", ("what", "product", "licences"), [*steps]))
+    summary.tables.append(Table("Planned", ("what", "product", "subscriptions"), [*steps]))
     held = [(why, len(codes), _listed(codes)) for why, codes in sorted(outlook.held.items())]
-    summary.tables.append(Table("Left as they are", ("why", "licences", "which"), [*held]))
-    ending = [(str(day), len(codes), _listed(codes)) for day, codes in sorted(outlook.ending.items())]
-    summary.tables.append(
-        Table(f"Access ends in the next {FORESEEN_DAYS} days, unless renewed", ("day", "licences", "which"), [*ending])
-    )
+    summary.tables.append(Table("Left as they are", ("why", "subscriptions", "which"), [*held]))
+    coming = [(str(day), step, len(codes), _listed(codes)) for (step, day), codes in outlook.coming.items()]
+    title = f"In the next {FORESEEN_DAYS} days, unless renewed or paid"
+    summary.tables.append(Table(title, ("day", "what", "subscriptions", "which"), [*sorted(coming)]))
     if outlook.plan.state is PlanState.WAITING:
         summary.notes.append(
-            f"held by the brake: {outlook.cut_off} of {outlook.active} active licences would be cut off; "
+            f"held by the brake: {outlook.cut_off} of {outlook.active} active subscriptions would be cut off; "
             f"plan `{outlook.plan.digest}` waits for a person"
         )
         summary.counts["held by brake"] = outlook.cut_off

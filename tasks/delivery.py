@@ -13,13 +13,12 @@ from lifecycle.delivery.carriers import Carrier, open_carrier
 from lifecycle.delivery.outcomes import Deferred, InDoubt, Refused, Unreachable
 from lifecycle.persistence import licence_expiry, outbox
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.licence_expiry import Renewed
 from lifecycle.persistence.outbox import Body, Claimed, Ended, Settlement
 from lifecycle.rendering import licence_notice
 from lifecycle.rendering.message import Attachment, Letter, Mailbox, compose, message_id
 from lifecycle.rendering.templates import Content, Issuer
 from lifecycle.rules.licence_notice import Contact
-from lifecycle.rules.outbox import WAITS, State, token, wait_after
+from lifecycle.rules.outbox import WAITS, Obsolete, State, token, wait_after
 from lifecycle.settings import settings
 from tasks.runs import blame
 
@@ -29,7 +28,7 @@ CLAIMED_AT_ONCE = 20
 FAILED = "failed for good"
 IN_DOUBT = "in doubt"
 UNREACHABLE = "mail server unreachable"
-RENEWED = "not sent: renewed since"
+OBSOLETE = "not sent: no longer so"
 
 log = logging.getLogger("lifecycle.delivery")
 
@@ -84,8 +83,8 @@ def _hand_over(carrier: Carrier, message: Claimed) -> Settlement:
     issuer = settings().issuer
     try:
         content = compose(_letter(message))
-    except Renewed as fact:
-        return Settlement(State.CANCELLED, RENEWED, str(fact))
+    except Obsolete as fact:
+        return Settlement(State.CANCELLED, OBSOLETE, str(fact))
     except Exception as error:  # noqa: BLE001 - a message that cannot be written must not hold up the rest
         log.error("message %s cannot be composed: %s", message.id, blame(error))
         return Settlement(State.FAILED, FAILED, blame(error))

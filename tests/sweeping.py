@@ -16,7 +16,7 @@ from lifecycle.persistence import runs
 from lifecycle.persistence.database import transaction
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.plans import Plan, PlanState
-from tasks import licence_expiry
+from tasks import daily_expiry_sweep
 from tasks.delivery import deliver, take_stock
 from tasks.provisioning import call
 from tasks.record_renewal import renew
@@ -84,11 +84,11 @@ def started(flow: str, day: date) -> UUID:
 
 def sweep(day: date, portion: int = 40) -> Counter[str]:
     """A whole sweep; where the brake holds it, a person approves at once."""
-    run_id = started(licence_expiry.FLOW, day)
-    plan = licence_expiry.make_plan.fn(day, run_id, dry_run=False).plan
+    run_id = started(daily_expiry_sweep.FLOW, day)
+    plan = daily_expiry_sweep.make_plan.fn(day, run_id, dry_run=False).plan
     if plan.state is PlanState.WAITING:
         try:
-            plan = licence_expiry.approve.fn(plan.digest)
+            plan = daily_expiry_sweep.approve.fn(plan.digest)
         except BadInput:  # the same plan of another sweep was approved before
             return Counter()
     return carry_out(plan, run_id, portion)
@@ -96,9 +96,9 @@ def sweep(day: date, portion: int = 40) -> Counter[str]:
 
 def carry_out(plan: Plan, run_id: UUID, portion: int = 40) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for ids in licence_expiry.cut.fn(plan, portion):
-        counts += licence_expiry.execute.fn(plan, ids, run_id, at(plan.business_date))
-    licence_expiry.finish.fn(plan)
+    for ids in daily_expiry_sweep.cut.fn(plan, portion):
+        counts += daily_expiry_sweep.execute.fn(plan, ids, run_id, at(plan.business_date))
+    daily_expiry_sweep.finish.fn(plan)
     return counts
 
 

@@ -68,12 +68,18 @@ def move(db: Connection, plan: int, before: PlanState, after: PlanState) -> bool
 
 
 def portions(db: Connection, plan: int, at_once: int) -> list[tuple[int, int]]:
-    """The plan's subscriptions cut into ranges of ids, both ends included, of up to `at_once` subscriptions each."""
+    """The plan's customers cut into ranges of ids, both ends included, of about `at_once` subscriptions each.
+
+    A customer's subscriptions stay together: they can stand on one card, which is dealt with at one time.
+    """
     rows = db.execute(
         text("""
-        SELECT min(subscription_id), max(subscription_id) FROM (
-            SELECT subscription_id, (row_number() OVER (ORDER BY subscription_id) - 1) / :at_once AS portion
-            FROM (SELECT DISTINCT subscription_id FROM plan_steps WHERE plan_id = :plan) AS planned
+        SELECT min(customer_id), max(customer_id) FROM (
+            SELECT customer_id, (sum(planned) OVER (ORDER BY customer_id) - 1)::bigint / :at_once AS portion
+            FROM (
+                SELECT customer_id, count(DISTINCT subscription_id) AS planned
+                FROM plan_steps JOIN subscriptions ON id = subscription_id WHERE plan_id = :plan GROUP BY customer_id
+            ) AS customer
         ) AS numbered GROUP BY portion ORDER BY portion"""),
         {"plan": plan, "at_once": at_once},
     )
@@ -81,11 +87,11 @@ def portions(db: Connection, plan: int, at_once: int) -> list[tuple[int, int]]:
 
 
 def steps(db: Connection, plan: int, first: int, last: int) -> set[tuple[int, str, date]]:
-    """The planned steps of one portion: (subscription, step, the expiry it is about)."""
+    """The planned steps of one portion, a range of customers: (subscription, step, the expiry it is about)."""
     rows = db.execute(
         text("""
-        SELECT subscription_id, step, expires_on FROM plan_steps
-        WHERE plan_id = :plan AND subscription_id BETWEEN :first AND :last"""),
+        SELECT subscription_id, step, expires_on FROM plan_steps JOIN subscriptions ON id = subscription_id
+        WHERE plan_id = :plan AND customer_id BETWEEN :first AND :last"""),
         {"plan": plan, "first": first, "last": last},
     )
     return {(row.subscription_id, row.step, row.expires_on) for row in rows}

@@ -7,6 +7,7 @@ rows first and reads afterwards: a renewal and a sweep that meet act one after t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -131,3 +132,79 @@ def follow_policies(db: Connection) -> None:
             WHEN 'service' THEN due_on IS NULL OR (to_card IS NULL AND {_UNCARDED})
             ELSE due_on IS NOT NULL OR to_card IS NOT NULL END""")
     )
+
+
+class Locked(NamedTuple):
+    """Subscriptions, and the open cards that they stand on: locked until the transaction ends."""
+
+    subscriptions: list[int]
+    cards: list[int]
+
+
+_LOCK_CARDS = text("""
+SELECT id FROM cards
+WHERE state = 'open' AND id IN (
+    SELECT card_id FROM card_lines WHERE payable AND subscription_id = ANY(:subscriptions))
+ORDER BY id FOR UPDATE
+""")
+
+_LOCK_STANDINGS = text("""
+SELECT count(*) FROM (
+    SELECT FROM subscription_status
+    WHERE subscription_id = ANY(:subscriptions)
+        OR subscription_id IN (SELECT subscription_id FROM card_lines WHERE payable AND card_id = ANY(:cards))
+    ORDER BY subscription_id FOR UPDATE
+) AS locked
+""")
+
+
+def lock(db: Connection, subscriptions: Sequence[int]) -> Locked:
+    """Lock the subscriptions against payments, renewals and other sweeps; their cards first, as everybody does.
+
+    What else stands on those cards is locked along: it is what else a card that becomes void concerns.
+    """
+    cards = list(db.execute(_LOCK_CARDS, {"subscriptions": list(subscriptions)}).scalars())
+    db.execute(_LOCK_STANDINGS, {"subscriptions": list(subscriptions), "cards": cards})
+    return Locked(list(subscriptions), cards)
+
+
+def look_again(db: Connection, looks: Sequence[tuple[int, date, date | None]]) -> None:
+    """Set the days on which sweeps must look next: (subscription, its expiry, day); None: not before a renewal.
+
+    One that was renewed since keeps its own day.
+    """
+    subscriptions, expiries, days = map(list, zip(*looks, strict=True)) if looks else ([], [], [])
+    db.execute(
+        text("""
+        UPDATE subscription_status AS standing SET due_on = look.day
+        FROM unnest(cast(:subscriptions AS bigint[]), cast(:expiries AS date[]), cast(:days AS date[]))
+            AS look (subscription_id, expires_on, day)
+        WHERE standing.subscription_id = look.subscription_id AND standing.expires_on = look.expires_on
+            AND standing.due_on IS DISTINCT FROM look.day"""),
+        {"subscriptions": subscriptions, "expiries": expiries, "days": days},
+    )
+
+
+def active(db: Connection, day: date, at_most: int | None) -> int:
+    """The active base, counted up to `at_most`: subscriptions that are valid on `day`, whatever their policy."""
+    number: int = db.execute(
+        text("""
+        SELECT count(*) FROM (
+            SELECT FROM subscription_status WHERE expires_on >= :day AND status = 'active' LIMIT :at_most
+        ) AS counted"""),
+        {"day": day, "at_most": at_most},
+    ).scalar_one()
+    return number
+
+
+def expiries_by_month(db: Connection, first: date, last: date) -> dict[date, int]:
+    """How many subscriptions' expiry falls into each month, from the month of `first` to that of `last`."""
+    rows = db.execute(
+        text("""
+        SELECT month::date, (
+            SELECT count(*) FROM subscription_status
+            WHERE expires_on >= month AND expires_on < month + interval '1 month') AS number
+        FROM generate_series(cast(:first AS timestamp), :last, interval '1 month') AS month"""),
+        {"first": first, "last": last},
+    )
+    return {row.month: row.number for row in rows}

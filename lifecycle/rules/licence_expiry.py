@@ -6,13 +6,13 @@ business date of the run whose warning it was. Both are due "at or past the mile
 made up by the next one.
 """
 
-import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
 from lifecycle.rules.calendar import first_day_after
-from lifecycle.rules.outbox import State
+from lifecycle.rules.outbox import Sent, State
+from lifecycle.rules.plans import Decision, Held
 from lifecycle.rules.reseller_report import access_ends_on
 from lifecycle.rules.subscriptions import Status
 
@@ -32,24 +32,6 @@ class Step(StrEnum):
 
 CUTTING = {Step.DISABLE}
 """The steps that the brake looks at."""
-
-
-class Held(StrEnum):
-    """Why a licence whose milestone has passed is left as it is."""
-
-    NO_ADDRESS = "no address to warn"
-    WARNING_NOT_SENT = "warning not sent yet"
-    WARNING_REFUSED = "warning could not be delivered"
-    WARNED_LATELY = "warned too short ago"
-    NOT_LIVE = "stream is not live"
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A notice that was queued: its message's state, and the business date of the run that queued it."""
-
-    state: State
-    business_date: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +64,6 @@ class Terms:
     warning_days: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What to do now, when to look again (None: not before a renewal), and what stands in the way."""
-
-    steps: tuple[Step, ...]
-    look_on: date | None
-    held: Held | None = None
-
-
 def warn_on(expires_on: date) -> date:
     """The first day on which the warning is due."""
     return first_day_after(expires_on, WARN_AFTER_MONTHS)
@@ -102,7 +75,7 @@ def disable_on(licence: Licence, warned_on: date | None, warning_days: int) -> d
     return ends if warned_on is None or not warning_days else max(ends, warned_on + timedelta(days=warning_days))
 
 
-def decide(licence: Licence, terms: Terms) -> Decision:
+def decide(licence: Licence, terms: Terms) -> Decision[Step]:
     """What is due for `licence`. Not yet expired for 3 months: nothing, until then."""
     if terms.day < warn_on(licence.expires_on):
         return Decision((), warn_on(licence.expires_on))
@@ -113,7 +86,7 @@ def decide(licence: Licence, terms: Terms) -> Decision:
     return _warning(licence, terms) if licence.warning is None else _warned(licence, licence.warning, terms)
 
 
-def _warning(licence: Licence, terms: Terms) -> Decision:
+def _warning(licence: Licence, terms: Terms) -> Decision[Step]:
     tomorrow = terms.day + timedelta(days=1)
     if not licence.reachable:
         return Decision((), tomorrow, Held.NO_ADDRESS)
@@ -122,12 +95,12 @@ def _warning(licence: Licence, terms: Terms) -> Decision:
     return Decision((Step.WARN,), disable_on(licence, terms.day, terms.warning_days))
 
 
-def _warned(licence: Licence, warning: Sent, terms: Terms) -> Decision:
+def _warned(licence: Licence, warning: Sent, terms: Terms) -> Decision[Step]:
     due = disable_on(licence, warning.business_date, terms.warning_days)
     tomorrow = terms.day + timedelta(days=1)
     if terms.day < access_ends_on(licence.expires_on):
         return Decision((), due)
-    if warning.state in {State.FAILED, State.CANCELLED}:
+    if warning.refused:
         return Decision((), tomorrow, Held.WARNING_REFUSED)
     if warning.state is not State.SENT:
         return Decision((), tomorrow, Held.WARNING_NOT_SENT)
@@ -136,7 +109,7 @@ def _warned(licence: Licence, warning: Sent, terms: Terms) -> Decision:
     return _disabling(licence, terms)
 
 
-def _disabling(licence: Licence, terms: Terms) -> Decision:
+def _disabling(licence: Licence, terms: Terms) -> Decision[Step]:
     if not terms.access_live:
         tomorrow = terms.day + timedelta(days=1)
         return Decision(_once(Step.WITHHOLD_DISABLING, licence), tomorrow, Held.NOT_LIVE)
@@ -144,7 +117,7 @@ def _disabling(licence: Licence, terms: Terms) -> Decision:
     return Decision((Step.DISABLE, *told.steps), told.look_on, told.held)
 
 
-def _after_disabling(licence: Licence, terms: Terms) -> Decision:
+def _after_disabling(licence: Licence, terms: Terms) -> Decision[Step]:
     """Access is disabled: its customer is told so once."""
     tomorrow = terms.day + timedelta(days=1)
     if licence.telling is not None:
@@ -167,19 +140,9 @@ def told_end(licence: Licence, step: Step, terms: Terms) -> date:
     return licence.disabled_on or terms.day
 
 
-def ends_within(licence: Licence, terms: Terms, days: int) -> date | None:
+def foreseen(licence: Licence, terms: Terms, days: int) -> list[tuple[Step, date]]:
     """The day on which access is going to be disabled, if that is after `terms.day` and within so many days of it."""
     if licence.status is Status.DISABLED or licence.warning is None:
-        return None
+        return []
     due = disable_on(licence, licence.warning.business_date, terms.warning_days)
-    return due if timedelta() < due - terms.day <= timedelta(days=days) else None
-
-
-def base_that_matters(cut_off: int, share: float) -> int | None:
-    """An active base of this size or above keeps no run of `cut_off` waiting; None: there is no such size."""
-    return math.ceil(cut_off / share) + 1 if share else None
-
-
-def brake_holds(cut_off: int, active: int, share: float, count: int) -> bool:
-    """Tell whether a run must wait for a person: more than `share` of the active base and more than `count`."""
-    return cut_off > count and cut_off > share * active
+    return [(Step.DISABLE, due)] if timedelta() < due - terms.day <= timedelta(days=days) else []

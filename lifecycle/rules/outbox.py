@@ -1,7 +1,8 @@
 """What happens to a message: its states, and how long to wait before it is tried again."""
 
 import hashlib
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import date, timedelta
 from enum import StrEnum
 
 WAITS = tuple(timedelta(minutes=m) for m in (1, 5, 15, 60, 180, 360, 720, 1440, 1440))
@@ -26,6 +27,19 @@ class State(StrEnum):
     IN_DOUBT = "in_doubt"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that was queued: its state, and the business date of the run that queued it."""
+
+    state: State
+    business_date: date
+
+    @property
+    def refused(self) -> bool:
+        """It will not arrive unless a person sees to it."""
+        return self.state in {State.FAILED, State.CANCELLED}
 
 
 class Obsolete(Exception):

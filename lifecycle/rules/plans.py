@@ -1,10 +1,13 @@
-"""A sweep's plan: what it would do, written down before anything is done."""
+"""A sweep's plan: what is decided on each subscription, written down before anything is done."""
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Generic, TypeVar
+
+Step = TypeVar("Step", bound=StrEnum)
 
 
 class PlanState(StrEnum):
@@ -15,6 +18,29 @@ class PlanState(StrEnum):
     APPROVED = "approved"
     REFUSED = "refused"
     DONE = "done"
+
+
+class Held(StrEnum):
+    """Why a subscription whose milestone has passed is left as it is."""
+
+    NO_ADDRESS = "no address to warn"
+    NO_CARD = "on no unpaid card"
+    CARD_NOT_SENT = "card not sent yet"
+    CARD_REFUSED = "card could not be delivered"
+    CARD_SENT_LATELY = "card sent too short ago"
+    WARNING_NOT_SENT = "warning not sent yet"
+    WARNING_REFUSED = "warning could not be delivered"
+    WARNED_LATELY = "warned too short ago"
+    NOT_LIVE = "stream is not live"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[Step]):
+    """What to do now, when to look again (None: not before a renewal), and what stands in the way."""
+
+    steps: tuple[Step, ...]
+    look_on: date | None
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)

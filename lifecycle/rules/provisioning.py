@@ -25,8 +25,10 @@ _SERVER = re.compile(r"([^@]*@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
 
 
 class Access(StrEnum):
-    DISABLED = "disabled"
     ENABLED = "enabled"
+    DISABLED = "disabled"
+    SUSPENDED = "suspended"
+    DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from flows.portions import WORKERS
 from lifecycle.persistence import database, runs
 from lifecycle.persistence.tables import metadata
 from lifecycle.rules.licence_expiry import Step
-from tasks import licence_expiry
+from tasks import daily_expiry_sweep
 from tasks.delivery import deliver
 from tasks.provisioning import CALLED, call
 from tests.benchmarks.measuring import Figure, Stopwatch, peak_memory
@@ -103,9 +103,11 @@ def _fill(licences: int) -> None:
 def _quiet_days(licences: int) -> list[Figure]:
     counting = _seconds(_count)
     works: dict[str, Callable[[], object]] = {
-        "sweep planned, nothing due": lambda: licence_expiry.make_plan.fn(QUIET, _run(QUIET), dry_run=False),
-        f"  and {licences // 20:,} due tomorrow": lambda: licence_expiry.make_plan.fn(EVE, _run(EVE), dry_run=False),
-        "chart of expiries per month": lambda: licence_expiry.expiry_chart.fn(DAY),
+        "sweep planned, nothing due": lambda: daily_expiry_sweep.make_plan.fn(QUIET, _run(QUIET), dry_run=False),
+        f"  and {licences // 20:,} due tomorrow": lambda: daily_expiry_sweep.make_plan.fn(
+            EVE, _run(EVE), dry_run=False
+        ),
+        "chart of expiries per month": lambda: daily_expiry_sweep.expiry_chart.fn(DAY),
     }
     return [
         Figure(name, 1000 * _seconds(work), "ms", f"SELECT count(*) of {licences:,} subscriptions", 1000 * counting)
@@ -118,13 +120,13 @@ def _busy_day() -> list[Figure]:
     run_id, now = _run(DAY), datetime.now(UTC)
     planning, alone, together = Stopwatch(), Stopwatch(), Stopwatch()
     with planning.running():
-        outlook = licence_expiry.make_plan.fn(DAY, run_id, dry_run=False)
-        plan = licence_expiry.approve.fn(outlook.plan.digest)
-        portions = licence_expiry.cut.fn(plan, min(PORTION, outlook.cut_off // 8))
+        outlook = daily_expiry_sweep.make_plan.fn(DAY, run_id, dry_run=False)
+        plan = daily_expiry_sweep.approve.fn(outlook.plan.digest)
+        portions = daily_expiry_sweep.cut.fn(plan, min(PORTION, outlook.cut_off // 8))
     peak, half = peak_memory(), len(portions) // 2
 
     def execute(portion: tuple[int, int]) -> Counter[str]:
-        return licence_expiry.execute.fn(plan, portion, run_id, now)
+        return daily_expiry_sweep.execute.fn(plan, portion, run_id, now)
 
     with alone.running():
         first = sum(map(execute, portions[:half]), Counter())
@@ -195,7 +197,7 @@ def _delivery(task: Callable[[int, datetime], Counter[str]], outcome: str, numbe
 def _run(day: date) -> UUID:
     run = uuid4()
     with database.transaction() as db:
-        runs.start(db, run, licence_expiry.FLOW, day, dry_run=False, prefect_id=None)
+        runs.start(db, run, daily_expiry_sweep.FLOW, day, dry_run=False, prefect_id=None)
     return run
 
 

@@ -1,7 +1,22 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.rules.licence_expiry import base_that_matters, brake_holds
+from lifecycle.rules.brake import base_that_matters, brake_holds
+
+
+@pytest.mark.parametrize(
+    ("cut_off", "active", "holds"),
+    [
+        (25, 0, False),  # no more than 25
+        (26, 0, True),
+        (26, 1299, True),  # 26 are more than 2 % of 1299
+        (26, 1300, False),  # and not more than 2 % of 1300
+        (1000, 40_000, True),
+    ],
+)
+def test_the_brake_holds_more_than_the_share_and_more_than_the_count(cut_off: int, active: int, holds: bool) -> None:
+    assert brake_holds(cut_off, active, share=0.02, count=25) is holds
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**7), st.floats(0.0001, 1), st.integers(0, 50))

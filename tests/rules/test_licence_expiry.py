@@ -4,19 +4,16 @@ from datetime import date, timedelta
 import pytest
 
 from lifecycle.rules.licence_expiry import (
-    Decision,
-    Held,
     Licence,
-    Sent,
     Step,
     Terms,
-    brake_holds,
     decide,
-    ends_within,
+    foreseen,
     told_end,
     warn_on,
 )
-from lifecycle.rules.outbox import State
+from lifecycle.rules.outbox import Sent, State
+from lifecycle.rules.plans import Decision, Held
 from lifecycle.rules.subscriptions import Status
 
 MARCH = date(2019, 3, 31)
@@ -149,7 +146,7 @@ def test_each_milestone_is_due_on_its_day_and_not_the_day_before(expires_on: dat
         (licence(date(2019, 6, 30)), on(OCTOBER), Decision((Step.WARN,), date(2019, 12, 31))),
     ],
 )
-def test_what_is_due_and_when_to_look_again(subject: Licence, terms: Terms, decision: Decision) -> None:
+def test_what_is_due_and_when_to_look_again(subject: Licence, terms: Terms, decision: Decision[Step]) -> None:
     assert decide(subject, terms) == decision
 
 
@@ -206,7 +203,7 @@ def test_what_is_due_and_when_to_look_again(subject: Licence, terms: Terms, deci
     ],
 )
 def test_before_go_live_everything_is_shown_and_nothing_done(
-    subject: Licence, terms: Terms, decision: Decision
+    subject: Licence, terms: Terms, decision: Decision[Step]
 ) -> None:
     assert decide(subject, terms) == decision
 
@@ -221,7 +218,7 @@ def test_before_go_live_everything_is_shown_and_nothing_done(
         (licence(reachable=False), OCTOBER, Decision((Step.DISABLE,), tomorrow(OCTOBER), Held.NO_ADDRESS)),
     ],
 )
-def test_no_warning_days_turn_the_wait_off(subject: Licence, day: date, decision: Decision) -> None:
+def test_no_warning_days_turn_the_wait_off(subject: Licence, day: date, decision: Decision[Step]) -> None:
     assert decide(subject, on(day, wait=0)) == decision
 
 
@@ -258,7 +255,7 @@ def test_a_notice_names_the_day_on_which_access_ends(subject: Licence, step: Ste
     ],
 )
 def test_who_loses_access_in_the_next_days_is_foreseen(subject: Licence, day: date, ending: date | None) -> None:
-    assert ends_within(subject, on(day), 14) == ending
+    assert foreseen(subject, on(day), 14) == ([(Step.DISABLE, ending)] if ending else [])
 
 
 def test_what_was_done_is_not_done_again() -> None:
@@ -267,17 +264,3 @@ def test_what_was_done_is_not_done_again() -> None:
         assert decide(told, terms).steps == ()
     for state in State:
         assert Step.WARN not in decide(licence(warned_on=JULY, state=state), on(JULY)).steps
-
-
-@pytest.mark.parametrize(
-    ("cut_off", "active", "holds"),
-    [
-        (25, 0, False),  # no more than 25
-        (26, 0, True),
-        (26, 1299, True),  # 26 are more than 2 % of 1299
-        (26, 1300, False),  # and not more than 2 % of 1300
-        (1000, 40_000, True),
-    ],
-)
-def test_the_brake_holds_more_than_the_share_and_more_than_the_count(cut_off: int, active: int, holds: bool) -> None:
-    assert brake_holds(cut_off, active, share=0.02, count=25) is holds

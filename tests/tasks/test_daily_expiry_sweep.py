@@ -14,14 +14,14 @@ from sqlalchemy import Connection, Engine, event, text
 from lifecycle.persistence import licence_expiry, outbox
 from lifecycle.persistence import reseller_report as stored_reports
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.subscription_status import GIVEN, Learned, refresh
+from lifecycle.persistence.subscription_status import GIVEN, Learned, lock, refresh
 from lifecycle.rules.calendar import add_months, first_of_month, scheduled_moment
 from lifecycle.rules.findings import BadInput
-from lifecycle.rules.licence_expiry import Held, Step, decide
-from lifecycle.rules.plans import PlanState
+from lifecycle.rules.licence_expiry import Step, decide
+from lifecycle.rules.plans import Held, PlanState
 from lifecycle.rules.reseller_report import Section
 from lifecycle.settings import settings
-from tasks import licence_expiry as sweeps
+from tasks import daily_expiry_sweep as sweeps
 from tasks import reseller_report
 from tasks.import_records import import_files
 from tasks.reseller_report import Order
@@ -223,8 +223,8 @@ def test_a_notice_that_was_in_doubt_when_the_licence_was_renewed_is_not_sent_any
     assert rows("SELECT state FROM messages") == [("cancelled",)]
 
 
-@pytest.mark.parametrize("policy", ["service", "membership", "custom"])
-def test_only_licences_are_swept(home: Path, policy: str) -> None:
+@pytest.mark.parametrize("policy", ["membership", "custom"])
+def test_only_licences_and_services_are_swept(home: Path, policy: str) -> None:
     with transaction() as db:
         hold(db, {"L1": MARCH}, policy=policy)
     assert plan(OCTOBER).steps == {}
@@ -369,9 +369,9 @@ def _happens(today: date, now: datetime, what: str, how: list[Any]) -> date:
 def assert_nobody_is_forgotten(swept: date) -> None:
     """From the day after the last sweep on, whatever is due would be found."""
     with transaction() as db:
-        everybody = licence_expiry.locked(db, range_of_ids(db), trial=True)
+        everybody = list(licence_expiry.again(db, lock(db, range_of_ids(db)), trial=True))
         for day in (swept + timedelta(days=days) for days in (1, 2, 29, 30, 31, 60, 91, 92, 93, 180, 184, 185, 400)):
-            terms = sweeps.terms_on(day)
+            terms = sweeps.licence_terms(day)
             due = {licence.id for licence in everybody if decide(licence, terms).steps}
             assert due <= {licence.id for licence in licence_expiry.due(db, day, trial=True)}, day
 
