@@ -8,12 +8,12 @@ from typing import Any, Literal
 from lifecycle.persistence import card_documents, customers, outbox, reseller_report
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import reseller_report as rendering
-from lifecycle.rendering.templates import Issuer
 from lifecycle.rules.billing_card import print_form
 from lifecycle.rules.calendar import month_of
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.outbox import State
 from lifecycle.settings import settings
+from tasks.issuer import issuer
 
 Decision = Literal["sent", "again", "cancel"]
 
@@ -84,10 +84,9 @@ def report(reseller: str, month: str, xlsx: Path | None) -> None:
         stored = reseller_report.read(db, [standing.id for standing in standings], settings().locale)
     if not stored:
         raise BadInput([Finding("RESELLER MONTH", f"no report of {reseller!r} for {month} is stored", "one that is")])
-    issuer = settings().issuer
     made = stored[0].report
     if xlsx is None:
-        print(rendering.content(made, Issuer(issuer.name, issuer.address, issuer.vat_number)).text)
+        print(rendering.content(made, issuer()).text)
     else:
         xlsx.write_bytes(rendering.workbook(made))
 

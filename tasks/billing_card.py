@@ -29,6 +29,7 @@ from lifecycle.rules.billing_card import Card, Change, Payee, changes, from_cred
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.outbox import State
 from lifecycle.settings import settings
+from tasks.issuer import issuer, payee
 from tasks.provisioning import calls_on, state_on
 from tasks.retries import transient
 from tasks.runs import blame
@@ -80,14 +81,6 @@ class Billed:
         for of, amount in other.sums.items():
             self.sums[of] += amount
         self.cards += other.cards
-
-
-def payee() -> Payee:
-    """Whom the money goes to, by the settings. Raises BadInput where they do not say."""
-    issuer = settings().issuer
-    if not issuer.iban:
-        raise BadInput([Finding("LIFECYCLE_ISSUER__IBAN", "is missing", "the account that cards are paid to")])
-    return Payee(issuer.beneficiary or issuer.name, issuer.iban, issuer.bic)
 
 
 @task(cache_policy=NO_CACHE, **transient)
@@ -225,8 +218,7 @@ def _documents(cards: Mapping[int, Card], of_customer: Mapping[int, int]) -> lis
 
 def _drawn(cards: Sequence[Card]) -> Iterable[bytes | str]:
     """Each card's PDF, or why there is none; many of them on all cores."""
-    issuer = settings().issuer
-    draw = partial(_draw, payee=payee(), issuer=Issuer(issuer.name, issuer.address, issuer.vat_number))
+    draw = partial(_draw, payee=payee(), issuer=issuer())
     if len(cards) <= DRAWN_HERE:
         return map(draw, cards)
     try:

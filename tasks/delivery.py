@@ -11,15 +11,15 @@ from prefect.cache_policies import NO_CACHE
 
 from lifecycle.delivery.carriers import Carrier, open_carrier
 from lifecycle.delivery.outcomes import Deferred, InDoubt, Refused, Unreachable
-from lifecycle.persistence import licence_expiry, outbox
+from lifecycle.persistence import outbox
+from lifecycle.persistence.card_documents import DocumentLost
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.outbox import Body, Claimed, Ended, Settlement
-from lifecycle.rendering import licence_notice
+from lifecycle.persistence.outbox import Claimed, Ended, Settlement
 from lifecycle.rendering.message import Attachment, Letter, Mailbox, compose, message_id
-from lifecycle.rendering.templates import Content, Issuer
-from lifecycle.rules.licence_notice import Contact
+from lifecycle.rendering.templates import Content
 from lifecycle.rules.outbox import WAITS, Obsolete, State, token, wait_after
 from lifecycle.settings import settings
+from tasks.mails import written
 from tasks.runs import blame
 
 CLAIMED_AT_ONCE = 20
@@ -85,6 +85,8 @@ def _hand_over(carrier: Carrier, message: Claimed) -> Settlement:
         content = compose(_letter(message))
     except Obsolete as fact:
         return Settlement(State.CANCELLED, OBSOLETE, str(fact))
+    except DocumentLost as fact:
+        return Settlement(State.FAILED, FAILED, str(fact))
     except Exception as error:  # noqa: BLE001 - a message that cannot be written must not hold up the rest
         log.error("message %s cannot be composed: %s", message.id, blame(error))
         return Settlement(State.FAILED, FAILED, blame(error))
@@ -109,7 +111,7 @@ def _hand_over(carrier: Carrier, message: Claimed) -> Settlement:
 
 def _letter(message: Claimed) -> Letter:
     issuer = settings().issuer
-    body = message.body or _notice(message)
+    body = message.body or written(message)
     return Letter(
         message_id=message_id(message.key, issuer.mail_from.rpartition("@")[2]),
         kind=message.kind,
@@ -120,13 +122,3 @@ def _letter(message: Claimed) -> Letter:
         reply_to=Mailbox(issuer.reply_to) if issuer.reply_to else None,
         attachment=Attachment(*body.attachment) if body.attachment else None,
     )
-
-
-def _notice(message: Claimed) -> Body:
-    """A mail that is written as it is sent, with the names and contacts of that moment."""
-    issuer = settings().issuer
-    contact = Contact(issuer.name, issuer.reply_to or issuer.mail_from, None)
-    with transaction() as db:
-        notice = licence_expiry.notice(db, message.id, settings().locale, contact)
-    content = licence_notice.content(notice, Issuer(issuer.name, issuer.address, issuer.vat_number))
-    return Body(content.subject, content.text, content.html)

@@ -16,8 +16,10 @@ from lifecycle.rules.billing_card import (
     Card,
     CardKind,
     CardState,
+    Confirmation,
     Item,
     Payer,
+    Renewed,
     gross_amounts,
     rate_totals,
 )
@@ -194,3 +196,34 @@ def mail(db: Connection, message: int, default_locale: Locale) -> CardMail:
         raise Obsolete(f"{row.number} was paid in part since")
     shown = read(db, [row.id], default_locale, shows_vat=True)[row.id]
     return CardMail(CardKind(row.kind), shown, row.paid, row.business_date, document(db, row.id))
+
+
+_RENEWED = text("""
+SELECT number, name AS customer_name, coalesce(locale, :default_locale) AS locale, cards.currency, total,
+    coalesce(reference, '') AS reference, products.name AS product, subscriptions.code, term.starts_on, term.expires_on,
+    EXISTS (SELECT FROM transitions WHERE term_id = term.id AND rule = 'renewed') AS reactivated
+FROM messages
+JOIN cards ON number = facts ->> 'card'
+JOIN customers ON customers.id = cards.customer_id
+JOIN card_renewals ON card_id = cards.id
+JOIN terms AS term ON term.id = term_id
+JOIN subscriptions ON subscriptions.id = card_renewals.subscription_id
+JOIN products ON products.id = product_id
+WHERE messages.id = :message ORDER BY term.starts_on, subscriptions.code""")
+
+
+def confirmation(db: Connection, message: int, default_locale: Locale) -> Confirmation:
+    """What the queued mail about a paid card says: what it has renewed."""
+    rows = db.execute(_RENEWED, {"message": message, "default_locale": default_locale}).all()
+    card = rows[0]
+    return Confirmation(
+        number=card.number,
+        customer_name=card.customer_name,
+        locale=card.locale,
+        currency=card.currency,
+        total=card.total,
+        services=tuple(
+            Renewed(row.reference, row.product, row.code, row.starts_on, row.expires_on, row.reactivated)
+            for row in rows
+        ),
+    )

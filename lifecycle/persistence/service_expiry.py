@@ -136,7 +136,7 @@ JOIN cards AS card ON card.id = coalesce((
 """)
 
 
-def notice(db: Connection, message: int, default_locale: Locale, issuer: Contact, payee: Payee | None) -> Notice:
+def notice(db: Connection, message: int, default_locale: Locale, issuer: Contact, payee: Payee) -> Notice:
     """What a queued notice says: the facts of when it was queued, names, card and what is left to pay as of now.
 
     `issuer` is whom the customers turn to that no reseller looks after, `payee` whom they pay. Raises Obsolete where

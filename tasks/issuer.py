@@ -1,0 +1,27 @@
+"""Who writes, whom customers turn to, and whom they pay, by this installation's settings."""
+
+from lifecycle.rendering.templates import Issuer
+from lifecycle.rules.billing_card import Payee
+from lifecycle.rules.findings import BadInput, Finding
+from lifecycle.rules.licence_notice import Contact
+from lifecycle.settings import settings
+
+
+def issuer() -> Issuer:
+    """As it stands at the foot of mails and on cards."""
+    ours = settings().issuer
+    return Issuer(ours.name, ours.address, ours.vat_number)
+
+
+def contact() -> Contact:
+    """For customers that no reseller looks after."""
+    ours = settings().issuer
+    return Contact(ours.name, ours.reply_to or ours.mail_from, None)
+
+
+def payee() -> Payee:
+    """Whom the money goes to. Raises BadInput where the settings do not say."""
+    ours = settings().issuer
+    if not ours.iban:
+        raise BadInput([Finding("LIFECYCLE_ISSUER__IBAN", "is missing", "the account that cards are paid to")])
+    return Payee(ours.beneficiary or ours.name, ours.iban, ours.bic)

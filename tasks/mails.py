@@ -1,0 +1,69 @@
+"""Mails that are written as they are sent, of the facts they were queued with and the names and contacts of then."""
+
+from collections.abc import Callable
+
+from lifecycle.persistence import card_documents, licence_expiry, service_expiry
+from lifecycle.persistence.database import transaction
+from lifecycle.persistence.outbox import Body, Claimed
+from lifecycle.rendering import card_mail, licence_notice, service_notice
+from lifecycle.rendering.billing_card import attachment_name
+from lifecycle.rendering.templates import Content
+from lifecycle.rules.billing_card import CardKind
+from lifecycle.rules.licence_notice import NoticeKind as LicenceNotice
+from lifecycle.rules.service_notice import NoticeKind as ServiceNotice
+from lifecycle.settings import settings
+from tasks.issuer import contact, issuer, payee
+
+
+def written(message: Claimed) -> Body:
+    """What the message says. Raises Obsolete where there is nothing to say any more, and DocumentLost."""
+    return _WRITERS[message.kind](message)
+
+
+def _licence_notice(message: Claimed) -> Body:
+    with transaction() as db:
+        notice = licence_expiry.notice(db, message.id, settings().locale, contact())
+    return _body(licence_notice.content(notice, issuer()))
+
+
+def _service_notice(message: Claimed) -> Body:
+    with transaction() as db:
+        notice = service_expiry.notice(db, message.id, settings().locale, contact(), payee())
+    return _body(service_notice.content(notice, issuer()))
+
+
+def _card(message: Claimed) -> Body:
+    with transaction() as db:
+        mail = card_documents.mail(db, message.id, settings().locale)
+    return _body(card_mail.card(mail.card, payee(), issuer()), _pdf(mail))
+
+
+def _reminder(message: Claimed) -> Body:
+    with transaction() as db:
+        mail = card_documents.mail(db, message.id, settings().locale)
+    content = card_mail.reminder(mail.card, mail.paid, mail.day, payee(), issuer())
+    # The document asks for the amount of when it was made: not attached where a part of it was paid since.
+    return _body(content, _pdf(mail) if mail.paid == mail.card.paid else None)
+
+
+def _confirmation(message: Claimed) -> Body:
+    with transaction() as db:
+        confirmation = card_documents.confirmation(db, message.id, settings().locale)
+    return _body(card_mail.confirmation(confirmation, issuer()))
+
+
+def _pdf(mail: card_documents.CardMail) -> tuple[str, str, bytes]:
+    return attachment_name(mail.card), "application/pdf", mail.document
+
+
+def _body(content: Content, attachment: tuple[str, str, bytes] | None = None) -> Body:
+    return Body(content.subject, content.text, content.html, attachment)
+
+
+_WRITERS: dict[str, Callable[[Claimed], Body]] = {
+    **dict.fromkeys(LicenceNotice, _licence_notice),
+    **dict.fromkeys(ServiceNotice, _service_notice),
+    CardKind.CARD: _card,
+    CardKind.REMINDER: _reminder,
+    CardKind.CONFIRMATION: _confirmation,
+}
