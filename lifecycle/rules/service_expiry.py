@@ -185,18 +185,17 @@ def foreseen(service: Service, terms: Terms, days: int) -> list[tuple[Step, date
 
     Not foreseen is what is held for want of an address or of a card that has left.
     """
+    standing = service if terms.live else _as_if_done(service)
     mail = service.card_mail
-    if not service.reachable or service.card is None or mail is None or mail.refused:
+    owes = standing.status in {Status.ACTIVE, Status.SUSPENDED} and service.card is not None
+    if not owes or not service.reachable or mail is None or mail.refused:
         return []
     allowed = max(terms.day, mail.business_date + timedelta(days=CARD_SENT_DAYS))
-    suspended = allowed
-    if service.status is Status.ACTIVE:
+    coming, suspended = [], allowed
+    if standing.status is Status.ACTIVE:
         suspended = max(allowed, suspend_on(service.expires_on, terms))
-    warned = service.warning.business_date if service.warning else max(suspended, warn_on(service.expires_on, terms))
-    deleted = max(allowed, delete_on(service.expires_on, warned, terms))
-    coming = [(Step.SUSPEND, suspended)] if service.status is Status.ACTIVE else []
-    return [
-        (step, day)
-        for step, day in [*coming, (Step.DELETE, deleted)]
-        if timedelta() < day - terms.day <= timedelta(days=days)
-    ]
+        coming.append((Step.SUSPEND, suspended))
+    warning = standing.warning
+    warned = warning.business_date if warning else max(suspended, warn_on(service.expires_on, terms))
+    coming.append((Step.DELETE, max(suspended, delete_on(service.expires_on, warned, terms))))
+    return [(step, day) for step, day in coming if timedelta() < day - terms.day <= timedelta(days=days)]
