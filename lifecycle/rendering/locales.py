@@ -2,10 +2,11 @@
 
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 
+from babel import Locale as Babel
 from babel.dates import format_date, format_skeleton
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal, get_decimal_symbol, get_group_symbol
 
 from lifecycle.rules.languages import Locale
 
@@ -40,7 +41,32 @@ def number(value: int | Decimal, locale: Locale) -> str:
     return format_decimal(value, locale=_BABEL[locale])
 
 
-@_cached
 def money(amount: Decimal, currency: str, locale: Locale) -> str:
-    """``1.234,50 €``, with the currency where the language puts it."""
-    return format_currency(amount, currency, locale=_BABEL[locale])
+    """``1.234,50 €``, to the cent. As Babel writes it, which takes 35 µs for each."""
+    before, after, separators = _around_amounts(currency, locale)
+    return f"{'-' if amount < 0 else ''}{before}{f'{abs(amount):,.2f}'.translate(separators)}{after}"
+
+
+@cache
+def _around_amounts(currency: str, locale: Locale) -> tuple[str, str, dict[int, str]]:
+    """What stands before and after an amount, and the language's separators in place of Python's.
+
+    A currency without a symbol of its own is parted from the figures, as CLDR has it and Babel has not.
+    """
+    babel = _BABEL[locale]
+    point = get_decimal_symbol(babel)
+    before, after = format_currency(0, currency, locale=babel, currency_digits=False).split(f"0{point}00")
+    separators = str.maketrans({",": get_group_symbol(babel), ".": point})
+    return (f"{before}\xa0" if before[-1:].isalpha() else before), after, separators
+
+
+@_cached
+def percentage(rate: Decimal, locale: Locale) -> str:
+    """``5,5%`` of `rate` 5.50."""
+    return f"{format_decimal(rate, locale=_BABEL[locale])}%"
+
+
+@_cached
+def country(code: str, locale: Locale) -> str:
+    """The name of a country by its code of two letters (ISO 3166); anything else stays as it is."""
+    return Babel(locale).territories.get(code.upper(), code)
