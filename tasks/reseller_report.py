@@ -14,11 +14,11 @@ from lifecycle.persistence.database import transaction
 from lifecycle.persistence.outbox import Body, Message
 from lifecycle.persistence.reseller_report import Stored
 from lifecycle.rendering import reseller_report as rendering
-from lifecycle.rendering.templates import Issuer
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.outbox import State
 from lifecycle.rules.reseller_report import Mail, Standing
 from lifecycle.settings import settings
+from tasks.issuer import issuer
 from tasks.retries import transient
 from tasks.runs import blame
 
@@ -100,7 +100,7 @@ def _message(order: Order, stored: Stored, mail: Mail) -> Message:
 
 
 def _body(stored: Stored, *, copy: bool) -> Body:
-    report, issuer = stored.report, settings().issuer
-    content = rendering.content(report, Issuer(issuer.name, issuer.address, issuer.vat_number), copy=copy)
+    report = stored.report
+    content = rendering.content(report, issuer(), copy=copy)
     attachment = rendering.attachment_name(report), rendering.XLSX, rendering.workbook(report)
     return Body(content.subject, content.text, content.html, attachment)
