@@ -1,11 +1,14 @@
 """The outbox's promises, each with two sessions where two can meet."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -38,8 +41,17 @@ def queue(run_id: UUID, *keys: str, body: Body | None = BODY) -> list[str]:
 def a_deliverer() -> Iterator[Deliverer]:
     """One that is never tidy: its session is closed as by a kill."""
     with configured().connect() as db:
+        session = cast("psycopg.Connection[Any]", db.connection.driver_connection).info.backend_pid
         yield Deliverer(db)
         db.invalidate()
+    while _lives(session):  # the server sees that it is closed a moment later
+        time.sleep(0.01)
+
+
+def _lives(session: int) -> bool:
+    with transaction() as db:
+        found = db.execute(text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid"), {"pid": session})
+        return bool(found.scalar())
 
 
 def soon() -> datetime:
