@@ -1,9 +1,11 @@
 """The people tests are about, written straight into the tables."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from uuid import uuid4
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, text
 
 from lifecycle.persistence import tables
 from lifecycle.rules.outbox import State
@@ -80,6 +82,42 @@ def association(
             customer_id=customer, reseller_id=reseller, from_on=from_on, until_on=until_on, recorded_at=known
         )
     )
+
+
+def card_on(
+    db: Connection, subscriptions: Sequence[int], mailed_on: date, *, serial: int = 1, state: State | None = State.SENT
+) -> int:
+    """An open card of 10.00 a line for these services' present expiries, and its mail in that state; None: no mail."""
+    run = uuid4()
+    db.execute(insert(tables.runs).values(id=run, flow="billing-card-run", business_date=mailed_on, dry_run=False))
+    asked = {"those": list(subscriptions), "run": run, "day": mailed_on, "number": f"PF-{mailed_on.year}-{serial:06}"}
+    card: int = db.execute(
+        text("""
+        INSERT INTO cards (number, customer_id, currency, state, trial, revision, total, issued_on, due_on, revised_on,
+            mailed_revision, run_id)
+        SELECT :number, min(customer_id), 'EUR', 'open', false, 1, 10 * count(*), :day, min(expires_on), :day, 1, :run
+        FROM subscription_status JOIN subscriptions ON id = subscription_id WHERE id = ANY(:those) RETURNING id"""),
+        asked,
+    ).scalar_one()
+    db.execute(
+        text("""
+        WITH carded AS (
+            UPDATE subscription_status SET to_card = NULL WHERE subscription_id = ANY(:those)
+            RETURNING subscription_id, expires_on
+        )
+        INSERT INTO card_lines (card_id, revision, subscription_id, expires_on, starts_on, ends_on, quantity,
+            unit_price, vat_rate, payable)
+        SELECT :card, 1, subscription_id, expires_on, expires_on + 1, expires_on + 365, 1, 10, 0, true FROM carded"""),
+        asked | {"card": card},
+    )
+    db.execute(
+        text("""
+        INSERT INTO messages (key, kind, state, recipient, recipient_name, customer_id, business_date, run_id)
+        SELECT 'billing-card/' || number || '/1', 'billing-card', :state, 'c@example.com', '', customer_id, :day, :run
+        FROM cards WHERE id = :card AND cast(:state AS text) IS NOT NULL"""),
+        asked | {"card": card, "state": state},
+    )
+    return card
 
 
 def _id(db: Connection, statement: object) -> int:
