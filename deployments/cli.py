@@ -161,7 +161,7 @@ def migrate() -> None:
         database.migrate(database.connect(url.get_secret_value()))
 
 
-show = App(name="show", help="What is known about a customer, what was reported to a reseller.")
+show = App(name="show", help="What is known about a customer, what was reported to a reseller, which cards are open.")
 app.command(show)
 
 
@@ -219,6 +219,23 @@ def reports(month: str) -> None:
     from deployments import show
 
     show.reports(month)
+
+
+@show.command(name="open-cards")
+def open_cards(*, on: date | None = None, xlsx: Path | None = None) -> None:
+    """Billing cards that are open, by age: what is owed, credits, suspended services, unassigned payments.
+
+    Parameters
+    ----------
+    on
+        As of the end of this day; by default today.
+    xlsx
+        Write the spreadsheet, which has the names too, to this file instead.
+    """
+    read_settings()
+    from deployments import show
+
+    show.open_cards_on(on, xlsx)
 
 
 outbox = App(name="outbox", help="Messages that wait or need a decision.")

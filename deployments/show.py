@@ -5,8 +5,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from lifecycle.persistence import card_documents, customers, outbox, reseller_report
+from lifecycle.persistence import card_documents, customers, open_cards, outbox, reseller_report
 from lifecycle.persistence.database import transaction
+from lifecycle.rendering import open_cards as spreadsheet
 from lifecycle.rendering import reseller_report as rendering
 from lifecycle.rules.billing_card import print_form
 from lifecycle.rules.calendar import month_of
@@ -99,6 +100,28 @@ def reports(month: str) -> None:
     for standing in standings:
         figures = f"{standing.expiring:8} {standing.open:8} {standing.disabled:8}"
         print(f"{standing.reseller:20} {figures}  {standing.message or 'none'}")
+
+
+def open_cards_on(day: date | None, xlsx: Path | None) -> None:
+    """What Accounting sees: sums by age, then each card, credit, suspended service and unassigned payment."""
+    with transaction() as db:
+        found = open_cards.read(db, day or datetime.now(settings().zone).date())
+    if xlsx is not None:
+        xlsx.write_bytes(spreadsheet.workbook(found, settings().locale))
+        return
+    for line in found.by_age():
+        print(f"{line.currency}  {line.age or 'total':12} {line.cards:6}  open {line.open:>14} of {line.total:>14}")
+    for debt in found.debts:
+        age = "trial" if debt.trial else found.age(debt)
+        amounts = f"open {debt.open} of {debt.total} {debt.currency}"
+        print(f"{debt.number}  {debt.customer:14} due {debt.due_on}  {age:12} {amounts}")
+    for credit in found.credits:
+        print(f"credit  {credit.customer:14} {credit.amount} {credit.currency}")
+    for service in found.suspended:
+        owed = f"{service.card}, open {service.open} {service.currency}" if service.card else "no open card"
+        print(f"suspended  {service.code}  since {service.since}  {owed}")
+    for payment in found.unassigned:
+        print(f"unassigned  {payment.bank_reference}  {payment.received_on}  {payment.left} {payment.currency}")
 
 
 def messages(states: list[State], most: int) -> None:

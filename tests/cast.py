@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert, select, text
 
-from lifecycle.persistence import tables
+from lifecycle.persistence import runs, tables
 from lifecycle.rules.outbox import State
 from lifecycle.rules.provisioning import Calls
 
@@ -118,6 +118,136 @@ def card_on(
         asked | {"card": card, "state": state},
     )
     return card
+
+
+def transition(db: Connection, subscription: int, to_status: str, on: date) -> None:
+    term = select(tables.terms.c.id).where(tables.terms.c.subscription_id == subscription).limit(1)
+    db.execute(
+        insert(tables.transitions).values(
+            subscription_id=subscription,
+            term_id=term.scalar_subquery(),
+            to_status=to_status,
+            rule=f"{to_status} {on}",
+            business_date=on,
+        )
+    )
+
+
+def card(
+    db: Connection,
+    number: str,
+    customer: int,
+    subscriptions: Sequence[int],
+    *,
+    total: str = "122.00",
+    issued_on: date = date(2026, 11, 1),
+    due_on: date = date(2026, 11, 30),
+    closed_on: date | None = None,
+    currency: str = "EUR",
+    trial: bool = False,
+) -> int:
+    """A card in its first revision, open unless it was closed."""
+    run_id = uuid4()
+    runs.start(db, run_id, "billing-card-run", issued_on, dry_run=False, prefect_id=None)
+    statement = insert(tables.cards).values(
+        number=number,
+        customer_id=customer,
+        currency=currency,
+        state="void" if closed_on else "open",
+        trial=trial,
+        revision=1,
+        total=Decimal(total),
+        issued_on=issued_on,
+        due_on=due_on,
+        revised_on=issued_on,
+        closed_on=closed_on,
+        run_id=run_id,
+    )
+    made = _id(db, statement.returning(tables.cards.c.id))
+    revision(db, made, 1, subscriptions, total=total, made_on=issued_on, due_on=due_on, trial=trial)
+    return made
+
+
+def revision(
+    db: Connection,
+    card: int,
+    number: int,
+    subscriptions: Sequence[int],
+    *,
+    total: str,
+    made_on: date,
+    due_on: date = date(2026, 11, 30),
+    trial: bool = False,
+) -> None:
+    """One revision of a card, with a line for each of `subscriptions`."""
+    run_id = select(tables.cards.c.run_id).where(tables.cards.c.id == card).scalar_subquery()
+    db.execute(
+        insert(tables.card_revisions).values(
+            card_id=card,
+            revision=number,
+            made_on=made_on,
+            total=Decimal(total),
+            paid=0,
+            trial=trial,
+            shows_vat=True,
+            document=b"",
+            digest="",
+            run_id=run_id,
+        )
+    )
+    for subscription in subscriptions:
+        db.execute(
+            insert(tables.card_lines).values(
+                card_id=card,
+                revision=number,
+                subscription_id=subscription,
+                expires_on=due_on,
+                starts_on=date(2026, 12, 1),
+                ends_on=date(2027, 11, 30),
+                quantity=1,
+                unit_price=Decimal(100),
+                vat_rate=Decimal(22),
+                payable=False,
+            )
+        )
+
+
+def payment(db: Connection, bank_reference: str, amount: str, on: date, *, currency: str = "EUR") -> int:
+    statement = insert(tables.payments).values(
+        bank_reference=bank_reference,
+        received_on=on,
+        amount=Decimal(amount),
+        currency=currency,
+        remittance="from Paula Payer",
+        payer="Paula Payer",
+        business_date=on,
+    )
+    return _id(db, statement.returning(tables.payments.c.id))
+
+
+def allocation(
+    db: Connection,
+    amount: str,
+    on: date,
+    *,
+    payment: int | None = None,
+    card: int | None = None,
+    customer: int | None = None,
+    currency: str = "EUR",
+) -> None:
+    """Money that went onto `card`; without one, to the credit of `customer`."""
+    db.execute(
+        insert(tables.allocations).values(
+            payment_id=payment,
+            customer_id=customer,
+            card_id=card,
+            purpose="card" if card else "credit",
+            amount=Decimal(amount),
+            currency=currency,
+            rule="test",
+            business_date=on,
+        )
+    )
 
 
 def _id(db: Connection, statement: object) -> int:
