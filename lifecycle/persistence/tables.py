@@ -433,6 +433,7 @@ payments = Table(
     neutral("bank_reference", Text, unique=True, comment="the bank's own: what makes two entries the same"),
     neutral("received_on", Date),
     neutral("amount", Money, comment="negative where the bank took money back"),
+    _reference("reverses_id", "payments", nullable=True, unique=True, comment="the payment that it takes back"),
     neutral("currency", Text),
     personal("remittance", Text, nullable=False),
     personal("payer", Text),

@@ -35,6 +35,7 @@ def upgrade() -> None:
             nullable=False,
             comment="negative where the bank took money back",
         ),
+        sa.Column("reverses_id", sa.BigInteger(), nullable=True, comment="the payment that it takes back"),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("remittance", sa.Text(), nullable=False),
         sa.Column("payer", sa.Text(), nullable=True),
@@ -43,9 +44,11 @@ def upgrade() -> None:
         sa.Column("run_id", sa.Uuid(), nullable=True),
         sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("amount <> 0", name=op.f("payments_amount_check")),
+        sa.ForeignKeyConstraint(["reverses_id"], ["payments.id"], name=op.f("payments_reverses_id_fkey")),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("payments_run_id_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("payments_pkey")),
         sa.UniqueConstraint("bank_reference", name=op.f("payments_bank_reference_key")),
+        sa.UniqueConstraint("reverses_id", name=op.f("payments_reverses_id_key")),
     )
     op.create_table(
         "cards",
