@@ -135,7 +135,7 @@ def files(zone: ZoneInfo, now: datetime) -> dict[str, File]:
                 Column("policy", choices(Policy)),
                 Column("period_months", numbers("1", "1200", decimals=0)),
                 Column("price", _PRICES),
-                Column("currency", matching(r"[A-Z]{3}", "three capital letters, such as EUR")),
+                Column("currency", _CURRENCY),
                 Column("vat_rate", numbers("0", "100", decimals=2)),
             ),
         ),
@@ -391,6 +391,7 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
+_CURRENCY = matching(r"[A-Z]{3}", "three capital letters, such as EUR")
 _PRICES = numbers("0", "999999999999.99", decimals=2)
 _NAME = Column("name", texts(300))
 _EMAIL = Column("email", addresses, "column")
@@ -398,3 +399,25 @@ _EMAIL = Column("email", addresses, "column")
 
 def _optional(name: str) -> Column:
     return Column(name, texts(300), "nothing")
+
+
+def _amount(value: str) -> str:
+    if not re.fullmatch(r"-?[0-9]{1,12}(\.[0-9]{1,2})?", value) or not Decimal(value):
+        expected = "an amount with at most 2 decimals, not zero, negative where the bank took money back"
+        raise Malformed("is not such an amount", expected)
+    return value
+
+
+PAYMENTS = File(
+    "payments",
+    (
+        Column("bank_reference", texts(140)),
+        Column("received_on", days),
+        Column("amount", each(_amount)),
+        Column("currency", _CURRENCY),
+        Column("remittance", texts(10_000, _UNSAFE_IN_LINES), "column", ""),
+        _optional("payer"),
+        _optional("iban"),
+    ),
+)
+"""Money received, as somebody lists it by hand. Not among `files`: payments are matched, not merged."""

@@ -1,0 +1,1 @@
+"""Bytes into values: what others wrote, read into values of the rules."""
