@@ -5,7 +5,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows.business_day import now, today
-from lifecycle.rules.findings import BadInput
+from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.runs import Summary, Table
 from tasks.import_records import import_files
 from tasks.runs import recorded
@@ -29,9 +29,13 @@ def import_records(path: str, dry_run: bool = False) -> Summary:
         try:
             summary.counts.update(import_files(Path(path), now(), dry_run=dry_run))
         except BadInput as refused:
-            # Without the values: they can be personal, and Prefect keeps artifacts. The command line shows them.
-            rows = [(finding.place, finding.problem, finding.expected) for finding in refused.findings[:SHOWN_FINDINGS]]
-            summary.tables.append(Table("What is wrong", ("where", "problem", "expected"), [*rows]))
-            summary.notes.append(f"{refused.total} errors; the first {len(rows)} are listed")
+            describe_findings(summary, refused.findings, refused.total)
             raise
     return summary
+
+
+def describe_findings(summary: Summary, findings: list[Finding], total: int) -> None:
+    """Without the values: they can be personal, and Prefect keeps artifacts. The command line shows them."""
+    rows = [(finding.place, finding.problem, finding.expected) for finding in findings[:SHOWN_FINDINGS]]
+    summary.tables.append(Table("What is wrong", ("where", "problem", "expected"), [*rows]))
+    summary.notes.append(f"{total} errors; the first {len(rows)} are listed")

@@ -32,6 +32,9 @@ _MIGRATION_LOCK = 0x11FEC7C1E
 
 _one_at_a_time = Lock()
 
+Transaction = Connection
+"""What `transaction` gives, for those who hand it on and need not know more of it."""
+
 
 @contextmanager
 def transaction() -> Iterator[Connection]:

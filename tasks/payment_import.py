@@ -1,0 +1,87 @@
+"""Payments: one bank file in one transaction, recorded and matched as a whole or refused as a whole."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from pathlib import Path
+from uuid import UUID
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from lifecycle.persistence import card_renewals, payments
+from lifecycle.persistence.database import Transaction, transaction
+from lifecycle.persistence.subscription_status import Learned
+from lifecycle.reading import bank_statement
+from lifecycle.rules.billing_card import CardState
+from lifecycle.rules.findings import BadInput, Finding, Findings
+from lifecycle.rules.payment import Decision, Entry, listed, match
+from lifecycle.rules.records import PAYMENTS, read
+from tasks.provisioning import calls_on
+from tasks.retries import transient
+
+KINDS = {".csv", ".xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a bank file did: figures by verdict, and the payments that a person must look at."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    undecided: list[Decision] = field(default_factory=list)
+
+
+@task(cache_policy=NO_CACHE, **transient)
+def import_payments(path: Path, day: date, now: datetime, run_id: UUID, *, dry_run: bool) -> Outcome:
+    """Record the payments of a bank statement (camt.053, ``.xml``) or list (``.csv``) and match them with cards.
+
+    Raises BadInput with everything that is wrong in the file; then, and in a dry run, nothing is recorded.
+    """
+    findings, skipped = Findings(), Counter[str]()
+    with transaction() as db:
+        payments.take_turn(db)
+        given = payments.stage(db, _entries(path, findings, skipped))
+        payments.check(db, path.name, findings)
+        if findings.total:
+            raise BadInput(findings.kept, findings.total)
+        outcome = matched(db, given, Learned(day, now, run_id, calls_on(day)))
+        if dry_run:
+            db.rollback()
+    outcome.counts.update(skipped)
+    return outcome
+
+
+def matched(db: Transaction, given: int, learned: Learned) -> Outcome:
+    """Record and match the staged entries, of which there are `given`."""
+    new = payments.record(db, learned)
+    earlier = payments.originals(db, new)
+    cards = payments.locked(db, [*new, *earlier])
+    decisions, afterwards = match(new, cards, earlier)
+    payments.allocate(db, decisions, learned)
+    now_open = [c.id for n, c in afterwards.items() if (cards[n].state, c.state) == (CardState.PAID, CardState.OPEN)]
+    now_paid = [c.id for n, c in afterwards.items() if (cards[n].state, c.state) == (CardState.OPEN, CardState.PAID)]
+    payments.reopen(db, now_open)
+    # RENEWAL: everything that a card paid in full brings about happens in here.
+    card_renewals.settle(db, now_paid, learned)
+    counts = Counter(str(decision.verdict) for decision in decisions)
+    counts.update({"imported before": given - len(new), "cards opened again": len(now_open)})
+    return Outcome(+counts, [decision for decision in decisions if not decision.verdict.is_settled])
+
+
+def _entries(path: Path, findings: Findings, skipped: Counter[str]) -> Iterator[tuple[int, Entry]]:
+    if path.suffix.lower() not in KINDS or not path.is_file():
+        findings.add([Finding(path.name, "is no bank file", "a file ending in .xml (camt.053) or .csv")])
+    elif path.suffix.lower() == ".xml":
+        with path.open("rb") as file:
+            yield from bank_statement.entries(file, path.name, findings, skipped)
+    else:
+        yield from rows(path, findings)
+
+
+def rows(path: Path, findings: Findings) -> Iterator[tuple[int, Entry]]:
+    """The rows of a list of payments, each with its line."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        for block in read(replace(PAYMENTS, name=path.stem), lines):
+            findings.add(block.findings)
+            yield from listed(block)
