@@ -10,9 +10,11 @@ from prefect.cache_policies import NO_CACHE
 
 from lifecycle.persistence import imports
 from lifecycle.persistence.database import transaction
+from lifecycle.persistence.subscription_status import Learned
 from lifecycle.rules.findings import BadInput, Finding, Findings
-from lifecycle.rules.records import Block, File, files, read
+from lifecycle.rules.records import PAYMENTS, Block, File, files, read
 from lifecycle.settings import settings
+from tasks import payment_import
 from tasks.provisioning import calls_on
 from tasks.retries import transient
 
@@ -27,7 +29,9 @@ def import_files(path: Path, now: datetime, *, dry_run: bool) -> Counter[str]:
     zone = settings().zone
     known = files(zone, now)
     findings, incomplete = Findings(), set[str]()
-    paths = _paths(path, known, findings)
+    paths = _paths(path, known | {PAYMENTS.name: PAYMENTS}, findings)
+    money = paths.pop(PAYMENTS.name, None)
+    day = now.astimezone(zone).date()
     with transaction() as db:
         staging = imports.stage(db, known.values())
         given = {}
@@ -35,10 +39,14 @@ def import_files(path: Path, now: datetime, *, dry_run: bool) -> Counter[str]:
             blocks = _noted(known[name], place, findings, incomplete)
             given[name] = imports.copy(db, staging[name], blocks)
         imports.check(db, staging, incomplete, findings)
+        entries = payment_import.staged(db, money, findings, Counter()) if money else 0
         if findings.total:
             raise BadInput(findings.kept, findings.total)
-        calls = calls_on(now.astimezone(zone).date())
-        counts = imports.record(db, staging, given, now, zone, calls)
+        learned = Learned(day, now, None, calls_on(day))
+        # Money first: whoever locks cards and subscriptions locks cards first.
+        paid = payment_import.matched(db, entries, learned).counts if money else Counter[str]()
+        counts = imports.record(db, staging, given, now, zone, learned.calls)
+        counts.update({f"payments: {verdict}": number for verdict, number in paid.items()})
         if dry_run:
             db.rollback()
     return counts

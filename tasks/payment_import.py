@@ -40,9 +40,7 @@ def import_payments(path: Path, day: date, now: datetime, run_id: UUID, *, dry_r
     """
     findings, skipped = Findings(), Counter[str]()
     with transaction() as db:
-        payments.take_turn(db)
-        given = payments.stage(db, _entries(path, findings, skipped))
-        payments.check(db, path.name, findings)
+        given = staged(db, path, findings, skipped)
         if findings.total:
             raise BadInput(findings.kept, findings.total)
         outcome = matched(db, given, Learned(day, now, run_id, calls_on(day)))
@@ -52,11 +50,20 @@ def import_payments(path: Path, day: date, now: datetime, run_id: UUID, *, dry_r
     return outcome
 
 
+def staged(db: Transaction, path: Path, findings: Findings, skipped: Counter[str]) -> int:
+    """Wait for others that match money, then stage the file's entries and check them. Returns how many there are."""
+    payments.take_turn(db)
+    given = payments.stage(db, _entries(path, findings, skipped))
+    payments.check(db, path.name, findings)
+    return given
+
+
 def matched(db: Transaction, given: int, learned: Learned) -> Outcome:
     """Record and match the staged entries, of which there are `given`."""
     new = payments.record(db, learned)
     earlier = payments.originals(db, new)
-    cards = payments.locked(db, [*new, *earlier])
+    touched = {part.card_id for each in earlier for part in each.allocations if part.card_id is not None}
+    cards = payments.locked(db, {number for each in [*new, *earlier] for number in each.numbers}, touched)
     decisions, afterwards = match(new, cards, earlier)
     payments.allocate(db, decisions, learned)
     now_open = [c.id for n, c in afterwards.items() if (cards[n].state, c.state) == (CardState.PAID, CardState.OPEN)]
@@ -76,11 +83,10 @@ def _entries(path: Path, findings: Findings, skipped: Counter[str]) -> Iterator[
         with path.open("rb") as file:
             yield from bank_statement.entries(file, path.name, findings, skipped)
     else:
-        yield from rows(path, findings)
+        yield from _rows(path, findings)
 
 
-def rows(path: Path, findings: Findings) -> Iterator[tuple[int, Entry]]:
-    """The rows of a list of payments, each with its line."""
+def _rows(path: Path, findings: Findings) -> Iterator[tuple[int, Entry]]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
         for block in read(replace(PAYMENTS, name=path.stem), lines):
             findings.add(block.findings)

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 from lifecycle.persistence.subscription_status import Learned
 from lifecycle.rules.billing_card import CardState
 from lifecycle.rules.findings import Finding, Findings
+from lifecycle.rules.money import NOTHING
 from lifecycle.rules.payment import Allocation, Decision, Entry, NamedCard, Purpose, Received, named
 
 _TURN = 0x11FEC7C20
@@ -81,9 +82,10 @@ _PAYMENTS = text("""
     FROM payments WHERE id = ANY(:ids) ORDER BY id""")
 
 _ALLOCATIONS = text("""
-    SELECT payment_id, purpose, customer_id, card_id, sum(amount) AS amount FROM allocations
-    WHERE payment_id = ANY(:ids) GROUP BY payment_id, purpose, customer_id, card_id HAVING sum(amount) <> 0
-    ORDER BY payment_id, min(id)""")
+    SELECT payment_id, purpose, allocations.customer_id, card_id, number, sum(amount) AS amount
+    FROM allocations LEFT JOIN cards ON cards.id = card_id
+    WHERE payment_id = ANY(:ids) GROUP BY payment_id, purpose, allocations.customer_id, card_id, number
+    HAVING sum(amount) <> 0 ORDER BY payment_id, min(allocations.id)""")
 
 _LOCK_CARDS = text("""
     SELECT id, number, customer_id, currency, state, total FROM cards
@@ -172,16 +174,19 @@ def originals(db: Connection, payments: Sequence[Received]) -> list[Received]:
 
 
 def read(db: Connection, ids: Sequence[int]) -> list[Received]:
-    """Payments with what became of them so far."""
+    """Payments with what became of them so far; those named are also the cards that they were put on by hand."""
     given: dict[int, list[Allocation]] = defaultdict(list)
+    assigned: dict[int, list[str]] = defaultdict(list)
     for row in db.execute(_ALLOCATIONS, {"ids": list(ids)}):
+        if row.number:
+            assigned[row.payment_id].append(row.number)
         given[row.payment_id].append(Allocation(Purpose(row.purpose), row.amount, row.customer_id, row.card_id))
     return [
         Received(
             id=row.id,
             amount=row.amount,
             currency=row.currency,
-            numbers=tuple(named(row.remittance)),
+            numbers=tuple(dict.fromkeys([*named(row.remittance), *assigned[row.id]])),
             bank_reference=row.bank_reference,
             allocations=tuple(given[row.id]),
             reversed=row.reversed,
@@ -190,16 +195,20 @@ def read(db: Connection, ids: Sequence[int]) -> list[Received]:
     ]
 
 
-def locked(db: Connection, payments: Iterable[Received]) -> dict[str, NamedCard]:
-    """The cards that payments name or were put on, by number, locked in the order of their ids."""
-    numbers = {number for each in payments for number in each.numbers}
-    ids = {part.card_id for each in payments for part in each.allocations if part.card_id is not None}
+def locked(db: Connection, numbers: Iterable[str], ids: Iterable[int] = ()) -> dict[str, NamedCard]:
+    """The cards with these numbers or ids, by number, locked in the order of their ids."""
     rows = db.execute(_LOCK_CARDS, {"numbers": list(numbers), "ids": list(ids)}).all()
     # Only now: what was paid before the locks were held can have changed while waiting for them.
     paid: dict[int, Decimal] = dict(db.execute(_PAID, {"ids": [row.id for row in rows]}).tuples().all())
     return {
         row.number: NamedCard(
-            row.id, row.number, row.customer_id, row.currency, CardState(row.state), row.total - paid.get(row.id, 0)
+            id=row.id,
+            number=row.number,
+            customer_id=row.customer_id,
+            currency=row.currency,
+            state=CardState(row.state),
+            total=row.total,
+            paid=paid.get(row.id, NOTHING),
         )
         for row in rows
     }

@@ -141,14 +141,19 @@ def _by_number(compact: str, at: int, text: str, place: int) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class NamedCard:
-    """A card as it stands at this moment; `left` is what is still to be paid of it, also where it is void."""
+    """A card as it stands at this moment. `paid` is what was paid of it so far."""
 
     id: int
     number: str
     customer_id: int
     currency: str
     state: CardState
-    left: Decimal
+    total: Decimal
+    paid: Decimal
+
+    @property
+    def left(self) -> Decimal:
+        return self.total - self.paid
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,10 +294,10 @@ def _trace(by_trace: dict[str, dict[int, None]], payment: Received) -> None:
 
 
 def _changed(card: NamedCard, amount: Decimal) -> NamedCard:
-    left = card.left - amount
+    changed = replace(card, paid=card.paid + amount)
     if card.state is CardState.VOID:
-        return replace(card, left=left)
-    return replace(card, left=left, state=CardState.OPEN if left > 0 else CardState.PAID)
+        return changed
+    return replace(changed, state=CardState.OPEN if changed.left > 0 else CardState.PAID)
 
 
 # -- what an operator decides ----------------------------------------------------------------------------------------
@@ -302,16 +307,16 @@ class Misfit(Exception):
     """What an operator wants to do with money does not fit; the message says why."""
 
 
-def assigned(payment: Received, card: NamedCard, paid: Decimal, amount: Decimal | None) -> Allocation:
+def assigned(payment: Received, card: NamedCard, amount: Decimal | None) -> Allocation:
     """`amount` of what is unassigned onto the card, by default as much as fits; of a taking back, away from it.
 
-    `paid` is what was paid of the card so far. Raises Misfit.
+    Raises Misfit.
     """
     if card.currency != payment.currency:
         raise Misfit(f"payment {payment.id} is in {payment.currency}, card {card.number} in {card.currency}")
     if payment.amount > 0 and card.state is not CardState.OPEN:
         raise Misfit(f"card {card.number} is {card.state}: nothing can be paid by it")
-    room = card.left if payment.amount > 0 else paid
+    room = card.left if payment.amount > 0 else card.paid
     fitting = min(abs(payment.rest), max(room, NOTHING)) or abs(payment.rest)
     part = _part_of(payment, amount or fitting)
     if abs(part) > room:

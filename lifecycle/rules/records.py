@@ -255,9 +255,9 @@ def _parsed(column: Column, cells: Sequence[str]) -> tuple[Values, list[tuple[in
         return values, wrong
 
 
-def shown(value: str) -> str:
-    """At most 40 characters of `value`, safe for a terminal."""
-    cut = value if len(value) <= 40 else f"{value[:39]}…"
+def shown(value: str, most: int = 40) -> str:
+    """At most so many characters of `value`, safe for a terminal."""
+    cut = value if len(value) <= most else f"{value[: most - 1]}…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 

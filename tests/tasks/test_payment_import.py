@@ -2,109 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
-from lifecycle.persistence import runs
 from lifecycle.persistence.database import transaction
-from lifecycle.rules.billing_card import number_of, reference_of
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.payment import Verdict
-from tasks.payment_import import Outcome, import_payments
-from tests import cast
-
-DAY = date(2026, 4, 3)
-NOW = datetime(2026, 4, 3, 8, tzinfo=UTC)
-HEADER = "bank_reference,received_on,amount,currency,remittance,payer,iban\n"
-STATEMENTS = Path(__file__).parent.parent / "reading" / "statements"
-
-CARDS = {123: "146.40", 124: "61.00", 125: "200.00", 126: "150.00", 127: "85.40"}
-"""Open cards by serial number, with their totals; each of a customer of its own."""
+from tasks.import_records import import_files
+from tasks.payment_import import Outcome
+from tests.paying import CARDS, HEADER, NOW, bring, credit, open_cards, ref, rows, statement, states
 
 
 @pytest.fixture
 def cards(home: Path) -> Path:
-    with transaction() as db:
-        service = cast.product(db, "DOMAIN", "service")
-        run = _run()
-        for serial, total in CARDS.items():
-            card(db, serial, Decimal(total), cast.customer(db, f"C{serial}"), service, run)
+    open_cards()
     return home
-
-
-def _run() -> UUID:
-    run = uuid4()
-    with transaction() as db:
-        runs.start(db, run, "payment-import", DAY, dry_run=False, prefect_id=None)
-    return run
-
-
-def card(db: Any, serial: int, total: Decimal, customer: int, service: int, run: UUID) -> None:
-    held = cast.subscription(db, f"S{serial}", customer, service)
-    db.execute(
-        text("""
-        WITH made AS (
-            INSERT INTO cards (number, customer_id, currency, state, trial, revision, total, issued_on, due_on,
-                revised_on, run_id)
-            VALUES (:number, :customer, 'EUR', 'open', false, 1, :total, :day, :day, :day, :run)
-            RETURNING id
-        )
-        INSERT INTO card_lines (
-            card_id, revision, subscription_id, expires_on, starts_on, ends_on, quantity, unit_price, vat_rate, payable)
-        SELECT id, 1, :held, '2026-04-30', '2026-05-01', '2027-04-30', 1, 100, 22, true FROM made"""),
-        {
-            "number": number_of(2026, serial),
-            "customer": customer,
-            "total": total,
-            "day": DAY,
-            "run": run,
-            "held": held,
-        },
-    )
-
-
-def ref(serial: int) -> str:
-    return reference_of(number_of(2026, serial))
-
-
-def bring(home: Path, *lines: str, name: str = "payments.csv", dry_run: bool = False) -> Outcome:
-    file = home / name
-    file.write_text(HEADER + "".join(f"{line}\n" for line in lines))
-    return import_payments.fn(file, DAY, NOW, _run(), dry_run=dry_run)
-
-
-def statement(name: str) -> Outcome:
-    return import_payments.fn(STATEMENTS / name, DAY, NOW, _run(), dry_run=False)
-
-
-def rows(query: str) -> list[tuple[Any, ...]]:
-    with transaction() as db:
-        return [tuple(row) for row in db.execute(text(query))]
-
-
-def states() -> dict[int, tuple[str, str, bool]]:
-    """Of each card: state, what was paid of it, whether its line is payable."""
-    return {
-        int(number[-6:]): (state, str(paid), payable)
-        for number, state, paid, payable in rows("""
-            SELECT number, state, coalesce((
-                SELECT sum(amount) FROM allocations WHERE card_id = cards.id AND purpose = 'card'), 0.00), payable
-            FROM cards JOIN card_lines ON card_id = cards.id ORDER BY number""")
-    }
-
-
-def credit() -> dict[str, Decimal]:
-    return dict(
-        rows("""
-        SELECT code, sum(amount) FROM allocations JOIN customers ON customers.id = customer_id
-        WHERE purpose = 'credit' GROUP BY code HAVING sum(amount) <> 0""")
-    )
 
 
 def test_an_italian_statement_pays_what_it_names(cards: Path) -> None:
@@ -264,3 +179,31 @@ def test_two_files_that_pay_the_same_cards_at_once(cards: Path) -> None:
     one, two = together([lambda: bring(cards, *there, name="1.csv"), lambda: bring(cards, *back, name="2.csv")])
     assert one.counts + two.counts == {Verdict.PAID: 5, Verdict.REPEATED: 5}
     assert sum(credit().values()) == sum(map(Decimal, CARDS.values()))
+
+
+def test_a_folder_of_records_may_hold_payments_too(cards: Path) -> None:
+    folder = cards / "records"
+    folder.mkdir()
+    (folder / "payments.csv").write_text(f"{HEADER}B1,2026-04-01,61,EUR,{ref(124)},,\nB2,2026-04-01,5,EUR,?,,\n")
+    (folder / "resellers.csv").write_text("code,name,email\nR1,Una,\n")
+    assert import_files.fn(folder, NOW, dry_run=False) == {
+        "resellers new": 1,
+        f"payments: {Verdict.PAID}": 1,
+        f"payments: {Verdict.UNNAMED}": 1,
+        **dict.fromkeys(("resellers changed", "resellers unchanged", "associations added", "terms added"), 0),
+    }
+    assert states()[124] == ("paid", "61.00", False)
+    (folder / "payments.csv").write_text(f"{HEADER}B1,2026-04-01,62,EUR,,,\nB3,,5,EUR,,,\n")
+    (folder / "resellers.csv").write_text("code,name,email\n,Una,\n")
+    with pytest.raises(BadInput) as refused:
+        import_files.fn(folder, NOW, dry_run=False)
+    assert [f.place for f in refused.value.findings] == [
+        "payments.csv, line 2",
+        "payments.csv, line 3, received_on",
+        "resellers.csv, line 2, code",
+    ]
+
+
+def test_a_file_of_another_kind_is_refused(home: Path) -> None:
+    with pytest.raises(BadInput, match=r"camt\.pdf: is no bank file"):
+        bring(home, name="camt.pdf")
