@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -97,7 +98,7 @@ def import_(path: Path, *, dry_run: Annotated[bool, Parameter(negative="")] = Fa
     dry_run
         Check everything, record nothing.
     """
-    os.environ.update(launcher.environment(read_settings(), launcher.PORT))  # no server is needed for this
+    _without_server()
     from tasks.import_records import import_files
 
     for what, number in sorted(import_files.fn(path, datetime.now(UTC), dry_run=dry_run).items()):
@@ -274,6 +275,109 @@ def resolve(*keys: str, decision: Annotated[Literal["sent", "again", "cancel"], 
     from deployments import show
 
     show.resolve(list(keys), decision)
+
+
+payments = App(name="payments", help="Money that a person must decide on.")
+app.command(payments)
+
+
+def _not_empty(_type: object, code: str) -> None:
+    if not code.strip():
+        raise ValueError("must not be empty")
+
+
+def _to_the_cent(_type: object, amount: Decimal | None) -> None:
+    if amount is not None and not (0 < amount < 10**12 and amount == round(amount, 2)):
+        raise ValueError("must be more than nothing, with at most 2 decimals")
+
+
+Operator = Annotated[str, Parameter(validator=_not_empty)]
+Amount = Annotated[Decimal | None, Parameter(validator=_to_the_cent)]
+
+
+@payments.default
+def payments_list() -> None:
+    """List money that is unassigned, and what the bank took back of cards that are open since."""
+    _without_server()
+    from deployments import payments
+
+    payments.listing()
+
+
+@payments.command
+def assign(id_: Annotated[int, Parameter(name="ID")], *, card: str, operator: Operator, amount: Amount = None) -> None:
+    """Put a payment's unassigned money onto a card; what the bank took back is taken away from it.
+
+    Parameters
+    ----------
+    card
+        The card's number.
+    operator
+        The code of whoever decides this.
+    amount
+        How much; by default as much as fits.
+    """
+    _without_server()
+    from deployments import payments
+
+    payments.assign(id_, card, amount, operator)
+
+
+@payments.command
+def credit(id_: Annotated[int, Parameter(name="ID")], *, customer: str, operator: Operator) -> None:
+    """Give a payment's unassigned money to a customer's credit; what the bank took back is taken away from it.
+
+    Parameters
+    ----------
+    customer
+        The customer's code.
+    operator
+        The code of whoever decides this.
+    """
+    _without_server()
+    from deployments import payments
+
+    payments.credit(id_, customer, operator)
+
+
+@payments.command
+def refund(
+    id_: Annotated[int | None, Parameter(name="ID")] = None,
+    *,
+    operator: Operator,
+    customer: str | None = None,
+    currency: str | None = None,
+    amount: Amount = None,
+) -> None:
+    """Record that money was given back: a payment's unassigned money, or a customer's credit.
+
+    Parameters
+    ----------
+    id_
+        The payment; or else --customer, --currency and --amount.
+    operator
+        The code of whoever decides this.
+    customer
+        The customer's code.
+    currency
+        The credit's currency.
+    amount
+        How much; by default all that is unassigned of the payment.
+    """
+    _without_server()
+    from deployments import payments
+
+    if id_ is not None and customer is None and currency is None:
+        payments.refund(id_, amount, operator)
+    elif id_ is None and customer and currency and amount:
+        payments.refund_credit(customer, currency, amount, operator)
+    else:
+        fail("payments refund: either ID, or --customer with --currency and --amount", WRONG_INPUT)
+
+
+def _without_server() -> None:
+    """Settings for what uses tasks as plain functions."""
+    os.environ.update(launcher.environment(read_settings(), launcher.PORT))
 
 
 def _ready_database() -> None:
