@@ -4,15 +4,15 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import text
 
-from lifecycle.persistence import runs
 from lifecycle.persistence.database import transaction
 from lifecycle.rules.billing_card import number_of, reference_of
 from tasks.payment_import import Outcome, import_payments
 from tests import cast
+from tests.sweeping import started
 
 DAY = date(2026, 4, 3)
 NOW = datetime(2026, 4, 3, 8, tzinfo=UTC)
@@ -26,16 +26,9 @@ CARDS = {123: "146.40", 124: "61.00", 125: "200.00", 126: "150.00", 127: "85.40"
 def open_cards() -> None:
     with transaction() as db:
         service = cast.product(db, "DOMAIN", "service")
-        run = run_id()
+        run = started("payment-import", DAY)
         for serial, total in CARDS.items():
             _card(db, serial, Decimal(total), cast.customer(db, f"C{serial}"), service, run)
-
-
-def run_id() -> UUID:
-    run = uuid4()
-    with transaction() as db:
-        runs.start(db, run, "payment-import", DAY, dry_run=False, prefect_id=None)
-    return run
 
 
 def _card(db: Any, serial: int, total: Decimal, customer: int, service: int, run: UUID) -> None:
@@ -69,11 +62,11 @@ def ref(serial: int) -> str:
 def bring(home: Path, *lines: str, name: str = "payments.csv", dry_run: bool = False) -> Outcome:
     file = home / name
     file.write_text(HEADER + "".join(f"{line}\n" for line in lines))
-    return import_payments.fn(file, DAY, NOW, run_id(), dry_run=dry_run)
+    return import_payments.fn(file, DAY, NOW, started("payment-import", DAY), dry_run=dry_run)
 
 
 def statement(name: str) -> Outcome:
-    return import_payments.fn(STATEMENTS / name, DAY, NOW, run_id(), dry_run=False)
+    return import_payments.fn(STATEMENTS / name, DAY, NOW, started("payment-import", DAY), dry_run=False)
 
 
 def rows(query: str) -> list[tuple[Any, ...]]:

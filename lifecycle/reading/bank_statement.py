@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Any, BinaryIO
 
 from lxml import etree
@@ -25,6 +26,7 @@ DEBITS = "debits"
 
 _NAMESPACE = re.compile(r"urn:iso:std:iso:20022:tech:xsd:camt\.053\.001\.(0[2-9]|1[0-9])")
 _AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2}0{0,3})?")
+_LONGEST_REFERENCE = 140
 # What banks write where they have nothing to say.
 _NOTHING = {"", "NONREF", "NOTPROVIDED", "NOTAVAILABLE", "NOT PROVIDED", "NONE", "UNKNOWN"}
 _ORIGINALS = ("AcctSvcrRef", "EndToEndId", "TxId", "InstrId", "PmtInfId", "MsgId")
@@ -57,8 +59,9 @@ def entries(file: BinaryIO, name: str, findings: Findings, skipped: Counter[str]
     try:
         yield from _entries(file, name, findings, skipped)
     except etree.XMLSyntaxError as error:
-        problem = f"is not well-formed XML: {error.msg}"
-        findings.add([Finding(name, problem, "a camt.053 statement", line=error.lineno or 0)])
+        # What the parser says may repeat a piece of the text.
+        said = shown(error.msg or "", 200)
+        findings.add([Finding(name, "is not well-formed XML", "a camt.053 statement", said, error.lineno or 0)])
     except _Wrong as wrong:
         findings.add([replace(wrong.finding, where=name)])
 
@@ -222,7 +225,7 @@ def _originals(details: Element) -> Iterator[str]:
 
 def _reference(element: Element | None, path: str) -> str:
     text = (_text(element, path) or "") if element is not None else ""
-    return "" if text.upper() in _NOTHING else text
+    return "" if text.upper() in _NOTHING or len(text) > _LONGEST_REFERENCE else text
 
 
 def _sign(element: Element) -> int:
@@ -259,8 +262,13 @@ def _currency(element: Element) -> str:
 
 
 def _text(element: Element, path: str) -> str | None:
-    found = element.find("/".join(f"{{*}}{tag}" for tag in path.split("/")))
+    found = element.find(_any_namespace(path))
     return (found.text or "").strip() if found is not None else None
+
+
+@cache
+def _any_namespace(path: str) -> str:
+    return "/".join(f"{{*}}{tag}" for tag in path.split("/"))
 
 
 def _first(details: list[Element], *paths: str) -> str | None:

@@ -103,12 +103,16 @@ def named(remittance: str) -> list[str]:
     with or without leading zeros. Linear in the text's length.
     """
     text = remittance.upper().translate(_LATIN)
-    kept = [(at, character) for at, character in enumerate(text) if character.isalnum()]
-    compact = "".join(character for _, character in kept)
+    compact = "".join(filter(str.isalnum, text))
     found: dict[str, None] = {}
+    places: list[int] = []
     at = compact.find("PF")
     while at >= 0:
-        if number := _by_reference(compact, at) or _by_number(compact, at, text, kept[at][0]):
+        number = _by_reference(compact, at)
+        if number is None and not _is_damaged_reference(compact, at):
+            places = places or [place for place, character in enumerate(text) if character.isalnum()]
+            number = _by_number(text, places[at])
+        if number:
             found[number] = None
         at = compact.find("PF", at + 2)
     return list(found)
@@ -122,9 +126,11 @@ def _by_reference(compact: str, at: int) -> str | None:
     return number if reference_of(number)[2:4] == check else None
 
 
-def _by_number(compact: str, at: int, text: str, place: int) -> str | None:
-    if any(_REFERENCE_BEGUN.fullmatch(compact, at - before, at) for before in (3, 4, 5) if before <= at):
-        return None
+def _is_damaged_reference(compact: str, at: int) -> bool:
+    return any(_REFERENCE_BEGUN.fullmatch(compact, at - before, at) for before in (3, 4, 5) if before <= at)
+
+
+def _by_number(text: str, place: int) -> str | None:
     match = _NUMBER.match(text, place)
     if not match:
         return None
