@@ -15,7 +15,7 @@ from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.payment import Decided, Misfit, Received
 from lifecycle.rules.records import shown
 from lifecycle.settings import settings
-from tasks.provisioning import calls_on
+from tasks.provisioning import calls_on, state_on
 
 
 def listing() -> None:
@@ -41,7 +41,7 @@ def assign(id_: int, number: str, amount: Decimal | None, operator: str) -> None
         payments.place(db, id_, payment.currency, [part], Decided.ASSIGNED, operator, learned)
         if part.amount < 0:
             payments.reopen(db, [card.id])
-        card_renewals.settle(db, [card.id], learned)
+        card_renewals.settle(db, [card.id], learned, state_on("billing_card", learned.day))
     print(f"{part.amount} {payment.currency} of payment {id_} on card {number}")
 
 

@@ -36,6 +36,7 @@ def payment_import(path: str, dry_run: bool = False, business_date: date | None 
     day = business_date or scheduled_day()
     with recorded("payment-import", day, dry_run=dry_run) as summary:
         undecided: list[Decision] = []
+        otherwise: list[tuple[str, str]] = []
         refused: list[BadInput] = []
         for file in _files(Path(path)):
             try:
@@ -45,7 +46,12 @@ def payment_import(path: str, dry_run: bool = False, business_date: date | None 
                 continue
             summary.counts.update({"files imported": 1, **outcome.counts})
             undecided += outcome.undecided
+            otherwise += outcome.otherwise
         _describe(summary, undecided)
+        summary.counts["services renewed otherwise before"] = len(otherwise)
+        summary.tables.append(
+            Table("Paid, but renewed otherwise before", ("card", "subscription"), [*otherwise[:SHOWN_DECISIONS]])
+        )
         if not dry_run:
             deliver_now(summary)
         if refused:

@@ -21,7 +21,7 @@ from prefect.cache_policies import NO_CACHE
 
 from lifecycle.persistence import billing_card, card_closing, card_documents, card_renewals
 from lifecycle.persistence.billing_card import Account, Run
-from lifecycle.persistence.database import Connection, transaction
+from lifecycle.persistence.database import Transaction, transaction
 from lifecycle.persistence.subscription_status import Learned
 from lifecycle.rendering import billing_card as rendering
 from lifecycle.rendering.templates import Issuer
@@ -151,7 +151,7 @@ def _bill(customers: Sequence[int], order: Order) -> Billed:
     return billed
 
 
-def _make(db: Connection, made: Sequence[Change], accounts: Mapping[int, Account], run: Run, billed: Billed) -> None:
+def _make(db: Transaction, made: Sequence[Change], accounts: Mapping[int, Account], run: Run, billed: Billed) -> None:
     """New cards and new revisions, with their documents; those that credit pays in full renew at once."""
     ids = billing_card.record(db, made, run)
     if run.live:
@@ -186,7 +186,7 @@ def _used_credit(
     return used
 
 
-def _queue(db: Connection, accounts: Mapping[int, Account], todo: Sequence[Change], run: Run, billed: Billed) -> None:
+def _queue(db: Transaction, accounts: Mapping[int, Account], todo: Sequence[Change], run: Run, billed: Billed) -> None:
     """The mails of what is new, and reminders of what is not."""
     changed = {change.card.id for change in todo if change.card}
     days = settings().policy.card_reminder_days

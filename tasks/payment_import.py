@@ -18,7 +18,7 @@ from lifecycle.rules.billing_card import CardState
 from lifecycle.rules.findings import BadInput, Finding, Findings
 from lifecycle.rules.payment import Decision, Entry, listed, match
 from lifecycle.rules.records import PAYMENTS, read
-from tasks.provisioning import calls_on
+from tasks.provisioning import calls_on, state_on
 from tasks.retries import transient
 
 KINDS = {".csv", ".xml"}
@@ -26,10 +26,14 @@ KINDS = {".csv", ".xml"}
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a bank file did: figures by verdict, and the payments that a person must look at."""
+    """What a bank file did: figures by verdict, and the payments that a person must look at.
+
+    `otherwise` are services, each with the number of its card, that had been renewed before that was paid.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     undecided: list[Decision] = field(default_factory=list)
+    otherwise: list[tuple[str, str]] = field(default_factory=list)
 
 
 @task(cache_policy=NO_CACHE, **transient)
@@ -69,11 +73,12 @@ def matched(db: Transaction, given: int, learned: Learned) -> Outcome:
     now_open = [c.id for n, c in afterwards.items() if (cards[n].state, c.state) == (CardState.PAID, CardState.OPEN)]
     now_paid = [c.id for n, c in afterwards.items() if (cards[n].state, c.state) == (CardState.OPEN, CardState.PAID)]
     payments.reopen(db, now_open)
-    # RENEWAL: everything that a card paid in full brings about happens in here.
-    card_renewals.settle(db, now_paid, learned)
+    settled = card_renewals.settle(db, now_paid, learned, state_on("billing_card", learned.day))
     counts = Counter(str(decision.verdict) for decision in decisions)
     counts.update({"imported before": given - len(new), "cards opened again": len(now_open)})
-    return Outcome(+counts, [decision for decision in decisions if not decision.verdict.is_settled])
+    counts.update({"services renewed": settled.renewed, "services active again": settled.back})
+    undecided = [decision for decision in decisions if not decision.verdict.is_settled]
+    return Outcome(+counts, undecided, settled.otherwise)
 
 
 def _entries(path: Path, findings: Findings, skipped: Counter[str]) -> Iterator[tuple[int, Entry]]:

@@ -1,7 +1,8 @@
 """Billing cards: the services that are due, the cards they stand on, the mails about these.
 
-Runs that make cards act one after the other (`locked`): so numbers have no holes, and no two of them bill one service.
-The order of locks in the whole house is: this one, cards by id, statuses of subscriptions by id, the year's number.
+Runs that make cards take turns, with each other and with imports of payments (`take_turn`): no two of them bill one
+service or use one credit. The order of locks in the whole house is: the turn, cards by id, statuses of subscriptions by
+id, the year's number.
 """
 
 from collections import Counter, defaultdict
@@ -14,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from lifecycle.persistence.payments import take_turn
 from lifecycle.rules.billing_card import (
     Change,
     Line,
@@ -25,9 +27,6 @@ from lifecycle.rules.billing_card import (
     total_of,
 )
 from lifecycle.rules.outbox import State
-
-# Runs that make cards; any number that is no other lock's.
-_BILLING = 0x11FEC7C20
 
 _DUE = text("""
 SELECT customer_id FROM subscription_status JOIN subscriptions ON subscriptions.id = subscription_id
@@ -104,7 +103,7 @@ ORDER BY subscription.id FOR UPDATE OF standing""")
 
 def locked(db: Connection, customers: Sequence[int], until: date) -> dict[int, Account]:
     """These customers by id, their open cards and due services locked until the transaction ends."""
-    db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _BILLING})
+    take_turn(db)
     rows = db.execute(
         text("SELECT id, code, email IS NOT NULL AS reachable FROM customers WHERE id = ANY(:ids) ORDER BY id"),
         {"ids": list(customers)},

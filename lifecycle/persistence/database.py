@@ -17,8 +17,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection as Connection
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable, RowRefused

@@ -1,6 +1,6 @@
 """Payments: bank entries recorded once, the cards that they name, and where their money went.
 
-Safety case. Money is matched in turns (`take_turn`): imports and operators act one after the other, so that what one
+Safety case. Money is moved in turns (`take_turn`): imports, operators and runs that make cards act one after the other, so that what one
 of them saw is still true when it writes. Cards are locked by id before anything is decided on them, as sweeps and card
 runs lock them; subscriptions come after cards. Everything of one statement is one transaction: a crash leaves none of
 it, and the bank's reference keeps an entry from counting twice.
@@ -113,7 +113,7 @@ _REOPEN = text("""
 
 
 def take_turn(db: Connection) -> None:
-    """Wait until nobody else matches money; whoever comes next waits for this transaction to end."""
+    """Wait until nobody else moves money; whoever comes next waits for this transaction to end."""
     db.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _TURN})
 
 
