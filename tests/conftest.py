@@ -148,13 +148,33 @@ def business(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    if path := shutil.which("chromium"):
+def installed(program: str) -> str:
+    """The path of a program that the tests call; without it they are skipped, and fail where all must run."""
+    if path := shutil.which(program):
         return path
     if os.environ.get("CI") == "true":
-        pytest.fail("chromium is not installed")
-    pytest.skip("chromium is not installed")
+        pytest.fail(f"{program} is not installed")
+    pytest.skip(f"{program} is not installed")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    return installed("chromium")
+
+
+@pytest.fixture(scope="session")
+def pdftoppm() -> str:
+    return installed("pdftoppm")
+
+
+@pytest.fixture(scope="session")
+def pdftotext() -> str:
+    return installed("pdftotext")
+
+
+@pytest.fixture(scope="session")
+def zbarimg() -> str:
+    return installed("zbarimg")
 
 
 @pytest.fixture
