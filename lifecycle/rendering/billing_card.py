@@ -1,7 +1,7 @@
 """Billing cards as PDFs, in the customer's language: an A4 sheet, or as many as the lines take.
 
-Text is drawn, never read as markup. Whatever comes from outside is broken into lines, and ends with an ellipsis where it
-would leave its column.
+Text is drawn, never read as markup. Whatever comes from outside is broken into lines, and ends with an ellipsis where
+it would leave its column.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from lifecycle.rules.languages import Locale
 from lifecycle.rules.money import NOTHING
 
 _INK, _GREY, _LINE, _TINT = "0.12 0.14 0.16", "0.41 0.44 0.49", "0.87 0.89 0.91", "0.94 0.96 0.965"
-_ACCENT, _ALARM, _ALARM_PALE, _WHITE = "0.08 0.33 0.40", "0.70 0.11 0.11", "0.97 0.89 0.88", "1 1 1"
+_ACCENT, _ALARM, _PALE_ALARM, _WHITE = "0.08 0.33 0.40", "0.70 0.11 0.11", "0.97 0.89 0.88", "1 1 1"
 
 _TITLE = Style(Weight.BOLD, 20, _ACCENT)
 _NAME = Style(Weight.BOLD, 12.5, _INK)
@@ -32,7 +32,8 @@ _LABEL = Style(Weight.BOLD, 7.5, _GREY)
 _FOOT = Style(Weight.REGULAR, 7.5, _GREY)
 _TOTAL = Style(Weight.BOLD, 13, _ACCENT)
 _BAND = Style(Weight.BOLD, 10, _WHITE)
-_MARK = Style(Weight.BOLD, 92, _ALARM_PALE)
+_WARNING = Style(Weight.BOLD, 11, _ALARM)
+_MARK = Style(Weight.BOLD, 92, _PALE_ALARM)
 
 _LEFT, _RIGHT, _MIDDLE = 48.0, WIDTH - 48, 330.0
 _BOTTOM = HEIGHT - 58
@@ -107,7 +108,7 @@ _WORDS: dict[Locale, _Words] = {
         beneficiary="Beneficiario",
         reference="Causale",
         scan="Da inquadrare con l’app della banca",
-        state_reference="Indichi solo questa causale: è così che riconosciamo il pagamento.",
+        state_reference="Indicare solo questa causale: è così che riconosciamo il pagamento.",
         nothing_to_pay="Non c’è nulla da pagare: il credito copre l’intero importo.",
         not_a_tax_document="Questo non è un documento fiscale.",
         invoice_follows="La fattura sarà emessa dall’Amministrazione dopo il pagamento.",
@@ -207,7 +208,7 @@ class _Grid:
 
 
 _GRIDS = {
-    True: _Grid(service=186, expires_on=244, period=310, quantity=397, unit_price=457, rate=487),
+    True: _Grid(service=184, expires_on=240, period=305, quantity=397, unit_price=457, rate=487),
     False: _Grid(service=254, expires_on=318, period=396, quantity=480, unit_price=480, rate=480),
 }
 
@@ -245,7 +246,7 @@ def document(card: Card, payee: Payee, issuer: Issuer) -> bytes:
     y = _payment(pages[-1], card, payee, y) if card.to_pay > 0 else _nothing_to_pay(pages[-1], card, y)
     _notes(pages[-1], card, y)
     for at, page in enumerate(pages, start=1):
-        _foot(page, card, issuer, words.page.format(number(at, card.locale), number(len(pages), card.locale)))
+        _foot(page, card, words.page.format(number(at, card.locale), number(len(pages), card.locale)))
     return written(pages, f"{words.title} {card.number}", issuer.name, _LANGUAGES[card.locale])
 
 
@@ -264,7 +265,7 @@ def _blank(card: Card) -> Page:
     return page
 
 
-def _foot(page: Page, card: Card, issuer: Issuer, page_of: str) -> None:
+def _foot(page: Page, card: Card, page_of: str) -> None:
     page.rule(_LEFT, _RIGHT, HEIGHT - 44, _LINE, 0.6)
     page.text(_LEFT, HEIGHT - 32, f"{card.number} · {_WORDS[card.locale].not_a_tax_document}", _FOOT)
     page.text_right(_RIGHT, HEIGHT - 32, page_of, _FOOT)
@@ -366,7 +367,8 @@ def _facts(page: Page, card: Card, y: float) -> float:
     ]
     for label, value, style in facts:
         page.text(_MIDDLE, y, label, _SMALL)
-        _figure(page, _RIGHT, y, 110, *style.lines(value, 110, 1), style)
+        for line in style.lines(value, 110, 1):
+            page.text_right(_RIGHT, y, line, style)
         page.rule(_MIDDLE, _RIGHT, y + 6, _LINE, 0.6)
         y += 18
     return y
@@ -431,7 +433,7 @@ def _closing_height(card: Card) -> float:
 def _totals(page: Page, card: Card, y: float) -> float:
     y += 10
     for label, amount in _sums(card):
-        page.text(_MIDDLE, y + 10, label, _TEXT)
+        page.text(_MIDDLE, y + 10, label, _TEXT.within(132, label))
         _figure(page, _RIGHT, y + 10, 80, money(amount, card.currency, card.locale), _TEXT)
         y += 15
     page.rule(_MIDDLE, _RIGHT, y + 3, _INK, 0.9)
@@ -442,8 +444,7 @@ def _totals(page: Page, card: Card, y: float) -> float:
 
 def _payment(page: Page, card: Card, payee: Payee, y: float) -> float:
     words = _WORDS[card.locale]
-    page.box(_LEFT, y, _RIGHT - _LEFT, _PANEL, _TINT)
-    page.box(_LEFT, y, 3, _PANEL, _ACCENT)
+    _panel(page, card, y, _PANEL)
     page.text(_LEFT + 18, y + 22, words.how_to_pay, _HEADING)
     at = y + 42
     for label, value, style in _instructions(card, payee):
@@ -451,10 +452,17 @@ def _payment(page: Page, card: Card, payee: Payee, y: float) -> float:
         at = _downwards(page, _LEFT + 104, at, style.lines(value, 242, 2), style) + 3.5
     _downwards(page, _LEFT + 18, at + 1, _FOOT.lines(words.state_reference, 330, 2), _FOOT, 9)
     if card.trial:
-        _downwards(page, _RIGHT - 120, y + 70, _STRONG.lines(words.not_to_be_paid, 104, 3), _STRONG)
+        _downwards(page, _RIGHT - 124, y + 70, _WARNING.lines(words.not_to_be_paid, 112, 3), _WARNING, 14)
     elif card.currency == "EUR" and payee.iban:
         _code(page, card, payee, y)
     return y + _PANEL
+
+
+def _panel(page: Page, card: Card, y: float, height: float) -> None:
+    """A trial card's is left white: the mark across the page shows through."""
+    if not card.trial:
+        page.box(_LEFT, y, _RIGHT - _LEFT, height, _TINT)
+    page.box(_LEFT, y, 3, height, _ACCENT)
 
 
 def _instructions(card: Card, payee: Payee) -> list[tuple[str, str, Style]]:
@@ -481,8 +489,7 @@ def _code(page: Page, card: Card, payee: Payee, y: float) -> None:
 
 
 def _nothing_to_pay(page: Page, card: Card, y: float) -> float:
-    page.box(_LEFT, y, _RIGHT - _LEFT, 44, _TINT)
-    page.box(_LEFT, y, 3, 44, _ACCENT)
+    _panel(page, card, y, 44)
     page.text(_LEFT + 18, y + 26, _WORDS[card.locale].nothing_to_pay, _HEADING)
     return y + 44
 
@@ -491,7 +498,8 @@ def _notes(page: Page, card: Card, y: float) -> None:
     words = _WORDS[card.locale]
     page.text(_LEFT, y + 20, words.not_a_tax_document, _STRONG)
     page.text(_LEFT + _STRONG.width(words.not_a_tax_document) + 4, y + 20, words.invoice_follows, _TEXT)
-    page.text(_LEFT, y + 34, words.renewed, _SMALL)
+    if card.to_pay > 0:
+        page.text(_LEFT, y + 34, words.renewed, _SMALL)
 
 
 # -- drawing ---------------------------------------------------------------------------------------------------------

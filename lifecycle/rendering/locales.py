@@ -69,4 +69,4 @@ def percentage(rate: Decimal, locale: Locale) -> str:
 @_cached
 def country(code: str, locale: Locale) -> str:
     """The name of a country by its code of two letters (ISO 3166); anything else stays as it is."""
-    return Babel(locale).territories.get(code.upper(), code)
+    return str(Babel(locale).territories.get(code.upper(), code))

@@ -1,9 +1,9 @@
 """The QR code that banking apps read to fill in a transfer (EPC069-12, version 002).
 
-Computing a symbol takes milliseconds, most of them for digits that differ from card to card while everything else stays.
-But a QR code's error correction is linear, and the rest is a fixed arrangement: of texts of one length, under one mask, a
-digit changed flips the same modules whatever the other characters are. So segno draws the symbol with zeros in place of
-the digits, and once each digit at each place; the symbol of a card is the exclusive or of those.
+Computing a symbol takes milliseconds, for digits that differ from card to card while everything else stays. But a QR
+code's error correction is linear, and the rest is a fixed arrangement: of texts of one length, under one mask, a digit
+changed flips the same modules whatever the other characters are. So segno draws the symbol with zeros in place of the
+digits, and once each digit at each place; the symbol of a card is the exclusive or of those.
 """
 
 import re

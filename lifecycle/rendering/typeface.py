@@ -3,16 +3,15 @@
 Noto Sans comes with the package (``fonts/``, SIL Open Font License), cut down to the Latin, Greek and Cyrillic scripts,
 punctuation and currencies. Its figures all have one width, so that columns of amounts align.
 
-A font in a PDF knows 256 characters. Ours are dealt out to fixed blocks, the first for what Italian and English need, the
-second for Greek; a document embeds the blocks that occur in it. A character's block and code never change, so what was
-prepared for one document fits the next.
+A font in a PDF knows 256 characters. Ours are dealt out to fixed blocks, the first for what Italian and English need,
+the second for Greek; a document embeds the blocks that occur in it. A character's block and code never change, so what
+was prepared for one document fits the next.
 """
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import Path
 from unicodedata import category, normalize
 
@@ -23,6 +22,7 @@ _FONTS = Path(__file__).with_name("fonts")
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 ELLIPSIS = "…"
+_NONE = "\0"
 
 
 class Weight(StrEnum):
@@ -40,7 +40,8 @@ def face(weight: Weight) -> TTFontFace:
     return font.face
 
 
-_FIRST = [*map(chr, range(0x20, 0x7F)), *f"ÀÈÉÌÒÙàèéìòù·«»‘’“”–—×−€{ELLIPSIS}{REPLACEMENT}"]
+_ASCII = [chr(code) for code in range(0x20, 0x7F)]
+_SIGNS = [*f"ÀÈÉÌÒÙàèéìòù·«»‘’“”–—×−€{ELLIPSIS}{REPLACEMENT}"]
 _GREEK = [chr(code) for code in (*range(0x384, 0x38B), 0x38C, *range(0x38E, 0x3A2), *range(0x3A3, 0x3CF))]
 _SIZE = 64
 """Characters of each further block. A name with one rare letter adds some 3 kB to its document."""
@@ -48,21 +49,26 @@ _SIZE = 64
 
 @cache
 def blocks() -> tuple[tuple[str, ...], ...]:
-    """The characters of each block; a character's code is its place there, and place 0 is nobody's."""
-    rest = [chr(c) for c in sorted(face(Weight.REGULAR).charToGlyph) if c > 0xA0 and chr(c) not in {*_FIRST, *_GREEK}]
+    """The characters of each block; a character's code is its place there. NUL stands where there is none.
+
+    In the first block the codes of ASCII are ASCII, so that a page's content can be read.
+    """
+    dealt = {*_SIGNS, *_ASCII, *_GREEK}
+    rest = [chr(code) for code in sorted(face(Weight.REGULAR).charToGlyph) if code > 0xA0 and chr(code) not in dealt]
     further = [rest[at : at + _SIZE] for at in range(0, len(rest), _SIZE)]
-    return tuple(("\0", *characters) for characters in (_FIRST, _GREEK, *further))
+    first = [*_SIGNS, *[_NONE] * (31 - len(_SIGNS)), *_ASCII]
+    return tuple((_NONE, *characters) for characters in (first, _GREEK, *further))
 
 
 @cache
 def _places() -> dict[str, tuple[int, str]]:
     """Each character's block, and its code as it stands in a string of the PDF."""
-    escaped = {code: f"\\{code:03o}" for code in (*b"\r\n\\()",)}
+    escaped = {code: f"\\{code:03o}" for code in b"\r\n\\()"}
     return {
         character: (block, escaped.get(code, chr(code)))
         for block, characters in enumerate(blocks())
         for code, character in enumerate(characters)
-        if code
+        if character != _NONE
     }
 
 
@@ -82,9 +88,10 @@ def clean(text: str) -> str:
     """
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip()
-    spaced = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", normalize("NFC", text)).split())
+    kinds = ((character, category(character)) for character in normalize("NFC", text))
+    spaced = " ".join("".join(" " if kind == "Cc" else c for c, kind in kinds if kind != "Cf").split())
     places = _places()
-    return "".join(c if c in places else REPLACEMENT for c in spaced if category(c) != "Cf")
+    return "".join(c if c in places else REPLACEMENT for c in spaced)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -119,22 +126,23 @@ def _smaller(style: Style, size: float) -> Style:
 
 @lru_cache(maxsize=1 << 16)
 def _width(text: str, weight: Weight) -> int:
-    widths = _widths(weight)
-    return sum(widths[character] for character in text)
+    of = widths(weight)
+    return sum(of[character] for character in text)
 
 
 @cache
-def _widths(weight: Weight) -> dict[str, int]:
-    """In thousandths of the size; the face's own units are these too."""
-    widths = face(weight).charWidths
-    return {character: round(widths[ord(character)]) for character in chain.from_iterable(b[1:] for b in blocks())}
+def widths(weight: Weight) -> dict[str, int]:
+    """Of every character, in thousandths of the size."""
+    of_code = face(weight).charWidths
+    return {character: round(of_code[ord(character)]) for character in _places()}
 
 
 @lru_cache(maxsize=1 << 16)
 def _lines(text: str, weight: Weight, width: float, most: int) -> tuple[str, ...]:
     if _width(text, weight) <= width:
         return (text,) if text else ()
-    lines, rest = [], text
+    lines: list[str] = []
+    rest = text
     while rest and len(lines) < most - 1:
         line = _beginning(rest, weight, width)
         lines.append(line)
@@ -154,9 +162,9 @@ def _beginning(text: str, weight: Weight, width: float) -> str:
 
 
 def _fitting(text: str, weight: Weight, width: float) -> int:
-    widths, used = _widths(weight), 0
+    of, used = widths(weight), 0
     for at, character in enumerate(text):
-        used += widths[character]
+        used += of[character]
         if used > width:
             return at
     return len(text)
