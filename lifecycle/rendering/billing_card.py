@@ -311,7 +311,7 @@ def _turn(pages: list[Page], card: Card, issuer: Issuer, carried: Decimal, y: fl
 
 def _carried(page: Page, card: Card, label: str, amount: Decimal, y: float) -> float:
     page.text(_LEFT, y + 15, label, _SMALL)
-    _figure(page, _RIGHT, y + 15, 120, money(amount, card.currency, card.locale), _STRONG)
+    page.text_right(_RIGHT, y + 15, money(amount, card.currency, card.locale), _STRONG, 120)
     page.rule(_LEFT, _RIGHT, y + _CARRIED, _LINE, 0.6)
     return y + _CARRIED
 
@@ -362,13 +362,12 @@ def _facts(page: Page, card: Card, y: float) -> float:
     facts = [
         (words.issued_on, long_day(card.issued_on, card.locale), _TEXT),
         (words.due_on, long_day(card.due_on, card.locale), _TEXT),
-        (words.customer_code, card.payer.code, _TEXT),
+        (words.customer_code, "".join(_TEXT.lines(card.payer.code, 110, 1)), _TEXT),
         (words.to_pay, money(card.to_pay, card.currency, card.locale), _STRONG),
     ]
     for label, value, style in facts:
         page.text(_MIDDLE, y, label, _SMALL)
-        for line in style.lines(value, 110, 1):
-            page.text_right(_RIGHT, y, line, style)
+        page.text_right(_RIGHT, y, value, style, 110)
         page.rule(_MIDDLE, _RIGHT, y + 6, _LINE, 0.6)
         y += 18
     return y
@@ -395,11 +394,11 @@ def _draw(page: Page, card: Card, row: _Row, y: float) -> float:
     page.text(grid.expires_on, first, short_day(line.expires_on, locale), _TEXT)
     page.text(grid.period, first, short_day(line.period.starts_on, locale), _TEXT)
     page.text(grid.period, second, words.until.format(short_day(line.period.ends_on, locale)), _TEXT)
-    _figure(page, grid.quantity, first, 26, number(line.quantity, locale), _TEXT)
+    page.text_right(grid.quantity, first, number(line.quantity, locale), _TEXT, 26)
     if card.shows_vat:
-        _figure(page, grid.unit_price, first, 56, money(line.unit_price, card.currency, locale), _TEXT)
-        _figure(page, grid.rate, first, 26, percentage(line.vat_rate, locale), _TEXT)
-    _figure(page, _RIGHT, first, 56, money(row.amount, card.currency, locale), _TEXT)
+        page.text_right(grid.unit_price, first, money(line.unit_price, card.currency, locale), _TEXT, 56)
+        page.text_right(grid.rate, first, percentage(line.vat_rate, locale), _TEXT, 26)
+    page.text_right(_RIGHT, first, money(row.amount, card.currency, locale), _TEXT, 56)
     page.rule(_LEFT, _RIGHT, y + row.height, _LINE, 0.6)
     return y + row.height
 
@@ -433,12 +432,12 @@ def _closing_height(card: Card) -> float:
 def _totals(page: Page, card: Card, y: float) -> float:
     y += 10
     for label, amount in _sums(card):
-        page.text(_MIDDLE, y + 10, label, _TEXT.within(132, label))
-        _figure(page, _RIGHT, y + 10, 80, money(amount, card.currency, card.locale), _TEXT)
+        page.text(_MIDDLE, y + 10, label, _TEXT, 132)
+        page.text_right(_RIGHT, y + 10, money(amount, card.currency, card.locale), _TEXT, 80)
         y += 15
     page.rule(_MIDDLE, _RIGHT, y + 3, _INK, 0.9)
     page.text(_MIDDLE, y + 19, _WORDS[card.locale].to_pay, _HEADING)
-    _figure(page, _RIGHT, y + 19, 110, money(card.to_pay, card.currency, card.locale), _TOTAL)
+    page.text_right(_RIGHT, y + 19, money(card.to_pay, card.currency, card.locale), _TOTAL, 110)
     return y + 34
 
 
@@ -511,8 +510,3 @@ def _downwards(page: Page, x: float, y: float, lines: Sequence[str], style: Styl
         page.text(x, y, line, style)
         y += leading
     return y
-
-
-def _figure(page: Page, right: float, y: float, width: float, text: str, style: Style) -> None:
-    """A figure is never cut short: what is too wide for its column is set smaller."""
-    page.text_right(right, y, text, style.within(width, text))

@@ -42,14 +42,17 @@ class Page:
         self.fonts: set[_Font] = set()
         self._operators: list[str] = []
 
-    def text(self, x: float, y: float, text: str, style: Style) -> None:
-        operators, fonts = _text(clean(text), style)
+    def text(self, x: float, y: float, text: str, style: Style, width: float = WIDTH) -> None:
+        """What is wider than `width` is set smaller. Figures are: they must not be cut short."""
+        operators, fonts, actual = _text(text, style)
+        if actual > width:
+            operators, fonts, _ = _text(text, style.scaled(width / actual))
         self._operators.append(f"BT {x:.2f} {HEIGHT - y:.2f} Td {operators} ET")
-        self.fonts.update(fonts)
+        self.fonts |= fonts
 
-    def text_right(self, x: float, y: float, text: str, style: Style) -> None:
+    def text_right(self, x: float, y: float, text: str, style: Style, width: float = WIDTH) -> None:
         """It ends at `x`."""
-        self.text(x - style.width(clean(text)), y, text, style)
+        self.text(x - min(_text(text, style)[2], width), y, text, style, width)
 
     def rule(self, left: float, right: float, y: float, colour: str, thickness: float) -> None:
         self.box(left, y - thickness / 2, right - left, thickness, colour)
@@ -59,12 +62,11 @@ class Page:
 
     def across(self, text: str, style: Style) -> None:
         """Over the whole page, from the lower left to the upper right."""
-        text = clean(text)
         slope = "0.574 0.819 -0.819 0.574"  # 55°, about an A4's diagonal
-        operators, fonts = _text(text, style)
-        start = f"{-style.width(text) / 2:.2f} {-style.size / 3:.2f}"
+        operators, fonts, width = _text(text, style)
+        start = f"{-width / 2:.2f} {-style.size / 3:.2f}"
         self._operators.append(f"q {slope} {WIDTH / 2:.2f} {HEIGHT / 2:.2f} cm BT {start} Td {operators} ET Q")
-        self.fonts.update(fonts)
+        self.fonts |= fonts
 
     def mask(self, left: float, top: float, side: float, pixels: int, bits: bytes) -> None:
         """A black and white square image of `pixels` times `pixels`, 1 is black, each row from a new byte on."""
@@ -77,12 +79,13 @@ class Page:
         return "\n".join(self._operators).encode("latin-1")
 
 
-@lru_cache(maxsize=1 << 16)
-def _text(text: str, style: Style) -> tuple[str, frozenset[_Font]]:
-    """The operators that show a clean text, and the fonts they use."""
+@lru_cache(maxsize=1 << 14)
+def _text(text: str, style: Style) -> tuple[str, frozenset[_Font], float]:
+    """The operators that show it, the fonts they use, and how wide it is."""
+    text = clean(text)
     runs, weight = shown(text), style.weight
     operators = " ".join(f"/{_name((weight, block))} {style.size:g} Tf ({codes}) Tj" for block, codes in runs)
-    return f"{style.colour} rg {operators}", frozenset((weight, block) for block, _ in runs)
+    return f"{style.colour} rg {operators}", frozenset((weight, block) for block, _ in runs), style.width(text)
 
 
 def _name(font: _Font) -> str:

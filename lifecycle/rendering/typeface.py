@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from unicodedata import category, normalize
 
@@ -54,7 +55,8 @@ def blocks() -> tuple[tuple[str, ...], ...]:
     In the first block the codes of ASCII are ASCII, so that a page's content can be read.
     """
     dealt = {*_SIGNS, *_ASCII, *_GREEK}
-    rest = [chr(code) for code in sorted(face(Weight.REGULAR).charToGlyph) if code > 0xA0 and chr(code) not in dealt]
+    visible = (chr(code) for code in sorted(face(Weight.REGULAR).charToGlyph) if category(chr(code))[0] not in "CZ")
+    rest = [character for character in visible if character not in dealt]
     further = [rest[at : at + _SIZE] for at in range(0, len(rest), _SIZE)]
     first = [*_SIGNS, *[_NONE] * (31 - len(_SIGNS)), *_ASCII]
     return tuple((_NONE, *characters) for characters in (first, _GREEK, *further))
@@ -72,25 +74,24 @@ def _places() -> dict[str, tuple[int, str]]:
     }
 
 
-@lru_cache(maxsize=1 << 16)
 def shown(text: str) -> tuple[tuple[int, str], ...]:
-    """`text` as runs of one block each, as strings of the PDF (ISO 32000-1, 7.3.4.2) without their parentheses."""
+    """A clean text as runs of one block each: strings of the PDF (ISO 32000-1, 7.3.4.2) without their parentheses."""
     places = _places()
-    runs = groupby((places[character] for character in text), key=lambda place: place[0])
+    runs = groupby(map(places.__getitem__, text), key=itemgetter(0))
     return tuple((block, "".join(code for _, code in run)) for block, run in runs)
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def clean(text: str) -> str:
     """`text` on one line and of characters that we have; what we lack becomes the replacement character.
 
     Letters and accents are joined, blanks of all kinds become one space each, what only controls a display is dropped.
     """
-    if text.isascii() and text.isprintable() and "  " not in text:
+    places, text = _places(), normalize("NFC", text.replace("\xa0", " "))
+    if places.keys() >= set(text) and "  " not in text:
         return text.strip()
-    kinds = ((character, category(character)) for character in normalize("NFC", text))
+    kinds = ((character, category(character)) for character in text)
     spaced = " ".join("".join(" " if kind == "Cc" else c for c, kind in kinds if kind != "Cf").split())
-    places = _places()
     return "".join(c if c in places else REPLACEMENT for c in spaced)
 
 
@@ -106,10 +107,8 @@ class Style:
         """Of a clean text, in points."""
         return _width(text, self.weight) * self.size / 1000
 
-    def within(self, width: float, text: str) -> "Style":
-        """This style, or a smaller one in which `text` is no wider than `width`."""
-        actual = self.width(clean(text))
-        return self if actual <= width else _smaller(self, self.size * width / actual)
+    def scaled(self, factor: float) -> "Style":
+        return _scaled(self, factor)
 
     def lines(self, text: str, width: float, most: int) -> tuple[str, ...]:
         """`text` made clean, broken into lines of at most `width` points; words longer than that are broken too.
@@ -120,14 +119,12 @@ class Style:
 
 
 @lru_cache(maxsize=1 << 10)
-def _smaller(style: Style, size: float) -> Style:
-    return Style(style.weight, size, style.colour)
+def _scaled(style: Style, factor: float) -> Style:
+    return Style(style.weight, style.size * factor, style.colour)
 
 
-@lru_cache(maxsize=1 << 16)
 def _width(text: str, weight: Weight) -> int:
-    of = widths(weight)
-    return sum(of[character] for character in text)
+    return sum(map(widths(weight).__getitem__, text))
 
 
 @cache
@@ -137,7 +134,7 @@ def widths(weight: Weight) -> dict[str, int]:
     return {character: round(of_code[ord(character)]) for character in _places()}
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def _lines(text: str, weight: Weight, width: float, most: int) -> tuple[str, ...]:
     if _width(text, weight) <= width:
         return (text,) if text else ()
