@@ -41,6 +41,8 @@ _BOTTOM = HEIGHT - 58
 _LEADING = 11.5
 _CARRIED = 24.0
 """The row of a total that is carried over."""
+_PANEL, _SENTENCE, _NOTES = 156.0, 44.0, 46.0
+"""How to pay, or in its place that nothing is to be paid; what is said below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,12 +423,8 @@ def _sums(card: Card) -> list[tuple[str, Decimal]]:
     return [*sums, (words.paid, -card.paid)] if card.paid else sums
 
 
-_PANEL = 156.0
-_NOTES = 46.0
-
-
 def _closing_height(card: Card) -> float:
-    return 10 + 15 * len(_sums(card)) + 34 + (_PANEL if card.to_pay > 0 else 44) + _NOTES
+    return 10 + 15 * len(_sums(card)) + 34 + (_PANEL if card.to_pay > 0 else _SENTENCE) + _NOTES
 
 
 def _totals(page: Page, card: Card, y: float) -> float:
@@ -488,9 +486,9 @@ def _code(page: Page, card: Card, payee: Payee, y: float) -> None:
 
 
 def _nothing_to_pay(page: Page, card: Card, y: float) -> float:
-    _panel(page, card, y, 44)
+    _panel(page, card, y, _SENTENCE)
     page.text(_LEFT + 18, y + 26, _WORDS[card.locale].nothing_to_pay, _HEADING)
-    return y + 44
+    return y + _SENTENCE
 
 
 def _notes(page: Page, card: Card, y: float) -> None:

@@ -108,6 +108,7 @@ class Style:
         return _width(text, self.weight) * self.size / 1000
 
     def scaled(self, factor: float) -> "Style":
+        """The same object for the same factor, so that what was prepared for it is found again."""
         return _scaled(self, factor)
 
     def lines(self, text: str, width: float, most: int) -> tuple[str, ...]:
