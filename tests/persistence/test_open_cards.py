@@ -46,13 +46,15 @@ def test_before_a_payment_nothing_of_it_was_paid(db: Connection, customer: int, 
     assert (debt.open, debt.customer, debt.customer_name) == (Decimal(22), "C1", "Customer C1")
 
 
-def test_a_revision_counts_from_its_day_with_its_own_expiry(db: Connection, customer: int, service: int) -> None:
+def test_a_revision_counts_from_its_day_with_its_own_lines(db: Connection, customer: int, service: int) -> None:
     card = cast.card(db, "PF-1", customer, [service], total="122.00")
     other = cast.subscription(db, "S2", customer, cast.product(db, "BACKUP", "service"))
     cast.revision(db, card, 2, [other], total="61.00", made_on=day(3), due_on=day(20))
     assert amounts(db, day(2)) == [("PF-1", 1, Decimal(122), Decimal(0))]
     assert amounts(db, day(3)) == [("PF-1", 2, Decimal(61), Decimal(0))]
     assert [read(db, on).debts[0].due_on for on in (day(2), day(3))] == [date(2026, 11, 30), day(20)]
+    cast.transition(db, service, "suspended", day(2))
+    assert [read(db, on).suspended[0].card for on in (day(2), day(3))] == ["PF-1", None]
 
 
 def test_a_card_that_a_reversal_opened_again_was_not_open_in_between(
