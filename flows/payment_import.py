@@ -2,6 +2,7 @@
 
 from datetime import date
 from pathlib import Path
+from uuid import UUID
 
 from prefect import flow
 
@@ -11,7 +12,7 @@ from flows.import_records import describe_findings
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.payment import Decision
 from lifecycle.rules.runs import Summary, Table
-from tasks.payment_import import KINDS, import_payments
+from tasks.payment_import import KINDS, Outcome, foresee_payments, import_payments
 from tasks.runs import recorded
 
 SHOWN_DECISIONS = 500
@@ -35,23 +36,16 @@ def payment_import(path: str, dry_run: bool = False, business_date: date | None 
     """
     day = business_date or scheduled_day()
     with recorded("payment-import", day, dry_run=dry_run) as summary:
-        undecided: list[Decision] = []
-        otherwise: list[tuple[str, str]] = []
-        refused: list[BadInput] = []
-        for file in _files(Path(path)):
-            try:
-                outcome = import_payments(file, day, now(), summary.run_id, dry_run=dry_run)
-            except BadInput as error:
-                refused.append(error)
-                continue
+        files = _files(Path(path))
+        if dry_run:
+            outcomes = foresee_payments(files, day, now(), summary.run_id)
+        else:
+            outcomes = [_imported(file, day, summary.run_id) for file in files]
+        refused = [each for each in outcomes if isinstance(each, BadInput)]
+        done = [each for each in outcomes if isinstance(each, Outcome)]
+        for outcome in done:
             summary.counts.update({"files imported": 1, **outcome.counts})
-            undecided += outcome.undecided
-            otherwise += outcome.otherwise
-        _describe(summary, undecided)
-        summary.counts["services renewed otherwise before"] = len(otherwise)
-        summary.tables.append(
-            Table("Paid, but renewed otherwise before", ("card", "subscription"), [*otherwise[:SHOWN_DECISIONS]])
-        )
+        _describe(summary, done)
         if not dry_run:
             deliver_now(summary)
         if refused:
@@ -60,6 +54,14 @@ def payment_import(path: str, dry_run: bool = False, business_date: date | None 
             describe_findings(summary, everything, sum(error.total for error in refused))
             raise BadInput(everything, sum(error.total for error in refused))
     return summary
+
+
+def _imported(file: Path, day: date, run_id: UUID) -> Outcome | BadInput:
+    """A file that is wrong must not keep the others from being imported."""
+    try:
+        return import_payments(file, day, now(), run_id)
+    except BadInput as refused:
+        return refused
 
 
 def _files(path: Path) -> list[Path]:
@@ -74,8 +76,9 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _describe(summary: Summary, undecided: list[Decision]) -> None:
+def _describe(summary: Summary, done: list[Outcome]) -> None:
     """Ids and numbers only: who paid, and what for, is shown by `lifecycle payments` on a terminal."""
+    undecided = [decision for outcome in done for decision in outcome.undecided]
     rows: list[tuple[str | int, ...]] = [
         # What a dry run would record has no id that anybody could ask for.
         ("-" if summary.dry_run else each.payment.id, str(each.payment.amount), each.payment.currency, each.verdict,
@@ -86,3 +89,7 @@ def _describe(summary: Summary, undecided: list[Decision]) -> None:
     summary.tables.append(Table("For a person to look at", header, rows))
     if len(undecided) > len(rows):
         summary.notes.append(f"{len(undecided)} payments to look at; the first {len(rows)} are listed")
+    otherwise = [line for outcome in done for line in outcome.otherwise]
+    summary.counts["services renewed otherwise before"] = len(otherwise)
+    title = "Paid, but renewed otherwise before"
+    summary.tables.append(Table(title, ("card", "subscription"), [*otherwise[:SHOWN_DECISIONS]]))

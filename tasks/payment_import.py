@@ -37,19 +37,36 @@ class Outcome:
 
 
 @task(cache_policy=NO_CACHE, **transient)
-def import_payments(path: Path, day: date, now: datetime, run_id: UUID, *, dry_run: bool) -> Outcome:
+def import_payments(path: Path, day: date, now: datetime, run_id: UUID) -> Outcome:
     """Record the payments of a bank statement (camt.053, ``.xml``) or list (``.csv``) and match them with cards.
 
-    Raises BadInput with everything that is wrong in the file; then, and in a dry run, nothing is recorded.
+    Raises BadInput with everything that is wrong in the file; then nothing is recorded.
     """
-    findings, skipped = Findings(), Counter[str]()
     with transaction() as db:
-        given = staged(db, path, findings, skipped)
-        if findings.total:
-            raise BadInput(findings.kept, findings.total)
-        outcome = matched(db, given, Learned(day, now, run_id, calls_on(day)))
-        if dry_run:
-            db.rollback()
+        return _imported(db, path, Learned(day, now, run_id, calls_on(day)))
+
+
+@task(cache_policy=NO_CACHE, **transient)
+def foresee_payments(paths: list[Path], day: date, now: datetime, run_id: UUID) -> list[Outcome | BadInput]:
+    """What importing the files one after the other would do, each seeing what those before it leave; none recorded."""
+    outcomes: list[Outcome | BadInput] = []
+    with transaction() as db:
+        for path in paths:
+            try:
+                with db.begin_nested():
+                    outcomes.append(_imported(db, path, Learned(day, now, run_id, calls_on(day))))
+            except BadInput as refused:
+                outcomes.append(refused)
+        db.rollback()
+    return outcomes
+
+
+def _imported(db: Transaction, path: Path, learned: Learned) -> Outcome:
+    findings, skipped = Findings(), Counter[str]()
+    given = staged(db, path, findings, skipped)
+    if findings.total:
+        raise BadInput(findings.kept, findings.total)
+    outcome = matched(db, given, learned)
     outcome.counts.update(skipped)
     return outcome
 

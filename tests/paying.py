@@ -59,14 +59,18 @@ def ref(serial: int) -> str:
     return reference_of(number_of(2026, serial))
 
 
-def bring(home: Path, *lines: str, name: str = "payments.csv", dry_run: bool = False) -> Outcome:
+def bring(home: Path, *lines: str, name: str = "payments.csv") -> Outcome:
+    return import_payments.fn(written(home, *lines, name=name), DAY, NOW, started("payment-import", DAY))
+
+
+def written(home: Path, *lines: str, name: str) -> Path:
     file = home / name
     file.write_text(HEADER + "".join(f"{line}\n" for line in lines))
-    return import_payments.fn(file, DAY, NOW, started("payment-import", DAY), dry_run=dry_run)
+    return file
 
 
 def statement(name: str) -> Outcome:
-    return import_payments.fn(STATEMENTS / name, DAY, NOW, started("payment-import", DAY), dry_run=False)
+    return import_payments.fn(STATEMENTS / name, DAY, NOW, started("payment-import", DAY))
 
 
 def rows(query: str) -> list[tuple[Any, ...]]:

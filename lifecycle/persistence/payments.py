@@ -100,16 +100,21 @@ _REOPEN = text("""
     WITH reopened AS (
         UPDATE cards SET state = 'open', closed_on = NULL WHERE id = ANY(:ids) AND state = 'paid'
         RETURNING id, revision
+    ), payable AS (
+        SELECT DISTINCT ON (subscription_id, starts_on) card_id, line.revision, subscription_id
+        FROM card_lines AS line JOIN reopened ON reopened.id = card_id AND reopened.revision = line.revision
+        WHERE NOT EXISTS (
+                SELECT FROM card_renewals AS done
+                WHERE done.card_id = line.card_id AND done.subscription_id = line.subscription_id)
+            AND NOT EXISTS (
+                SELECT FROM card_lines AS other
+                WHERE other.subscription_id = line.subscription_id AND other.starts_on = line.starts_on
+                    AND other.payable)
+        ORDER BY subscription_id, starts_on, card_id
     )
-    UPDATE card_lines AS line SET payable = true FROM reopened
-    WHERE line.card_id = reopened.id AND line.revision = reopened.revision
-        AND NOT EXISTS (
-            SELECT FROM card_renewals AS done
-            WHERE done.card_id = line.card_id AND done.subscription_id = line.subscription_id)
-        AND NOT EXISTS (
-            SELECT FROM card_lines AS other
-            WHERE other.subscription_id = line.subscription_id AND other.starts_on = line.starts_on
-                AND other.payable)""")
+    UPDATE card_lines SET payable = true FROM payable
+    WHERE card_lines.card_id = payable.card_id AND card_lines.revision = payable.revision
+        AND card_lines.subscription_id = payable.subscription_id""")
 
 
 def take_turn(db: Connection) -> None:
@@ -118,7 +123,8 @@ def take_turn(db: Connection) -> None:
 
 
 def stage(db: Connection, entries: Iterable[tuple[int, Entry]]) -> int:
-    """Copy entries, each with its line, into a temporary table. Returns how many."""
+    """Copy entries, each with its line, into a temporary table, which is a new one. Returns how many."""
+    db.execute(text("DROP TABLE IF EXISTS import_payments"))
     db.execute(_STAGE)
     number = 0
     driver: Any = db.connection.driver_connection

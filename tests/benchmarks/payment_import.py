@@ -73,11 +73,11 @@ def bench(scale: float) -> list[Figure]:
     with finding.running():
         assert all(named(entry.remittance) for entry in entries)
     with first.running():
-        counts = import_payments.fn(statement, DAY, datetime.now(UTC), _run(), dry_run=False).counts
+        counts = import_payments.fn(statement, DAY, datetime.now(UTC), _run()).counts
     assert counts == {Verdict.PAID: payments}, counts
     peak = peak_memory()
     with again.running():
-        import_payments.fn(listed, DAY, datetime.now(UTC), _run(), dry_run=False)
+        import_payments.fn(listed, DAY, datetime.now(UTC), _run())
     copied = "COPY of the same rows into a bare table"
     return [
         Figure("camt.053 entries read", payments / reading.seconds, "/s"),

@@ -7,12 +7,14 @@ from prefect.client.orchestration import SyncPrefectClient
 from tests.operations import run, summaries
 from tests.paying import HEADER
 
+CAMT = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
+
 
 def test_a_wrong_file_fails_the_run_and_the_others_are_imported(
     client: SyncPrefectClient, server_home: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "a.csv").write_text(f"{HEADER}E2E-1,2026-04-01,12.5,EUR,from Zacharias PF-2026-999999,Zacharias,\n")
-    (tmp_path / "b.xml").write_text("<Document><Nm>Zacharias &Sons; Ltd</Nm>")
+    (tmp_path / "b.xml").write_text(f"<Document xmlns='{CAMT}'><Nm>Zacharias &Sons; Ltd</Nm>")
     imported = run("payment-import", path=str(tmp_path))
     assert imported.state_name == "Failed"
     [summary] = summaries(client, imported.id)

@@ -309,7 +309,7 @@ def test_everything_that_is_wrong_is_named_at_once(business: Path) -> None:
         "L2,C1,P9,2019-01-01,2019-12-31,1\n",
         terms="subscription,starts_on,expires_on,recorded_at\nL9,2019-01-01,2019-12-31,\n"
         "L2,2019-01-01,2020-01-31,\nL1,2019-01-01,2019-12-31,2030-01-01\n",
-        payments="x\n1\n",
+        holidays="x\n1\n",
     )
     assert found == [
         ("associations.csv", 2, "until_on", "is before from_on"),
@@ -319,7 +319,7 @@ def test_everything_that_is_wrong_is_named_at_once(business: Path) -> None:
         ("customers.csv", 2, "created_on", "is not a date"),
         ("customers.csv", 3, "name", "is not UTF-8"),
         ("customers.csv", 3, "code", "stands in line 2 already"),
-        ("payments.csv", 0, "", "is not a known file"),
+        ("holidays.csv", 0, "", "is not a known file"),
         ("products.csv", 2, "policy", "is not that"),
         ("products.csv", 2, "period_months", "is not such a number"),
         ("products.csv", 2, "price", "is not such a number"),

@@ -12,8 +12,9 @@ from lifecycle.persistence.database import transaction
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.payment import Verdict
 from tasks.import_records import import_files
-from tasks.payment_import import Outcome
-from tests.paying import CARDS, HEADER, NOW, bring, credit, open_cards, ref, rows, statement, states
+from tasks.payment_import import Outcome, foresee_payments, import_payments
+from tests.paying import CARDS, DAY, HEADER, NOW, bring, credit, open_cards, ref, rows, statement, states, written
+from tests.sweeping import started
 
 
 @pytest.fixture
@@ -66,11 +67,22 @@ def test_overlapping_files_count_each_payment_once(cards: Path) -> None:
 
 
 def test_a_dry_run_says_what_the_run_does_and_records_nothing(cards: Path) -> None:
-    lines = [f"B1,2026-04-01,61,EUR,{ref(124)},,", "B2,2026-04-01,5,EUR,?,,"]
-    foreseen = bring(cards, *lines, dry_run=True)
+    """Also where a file takes up what one before it leaves, and where one is wrong."""
+    files = [
+        written(cards, f"B1,2026-04-01,61,EUR,{ref(124)},,", "B2,2026-04-01,5,EUR,?,,", name="1.csv"),
+        written(cards, "B1,2026-04-01,60,EUR,?,,", name="2.csv"),
+        written(cards, f"B3,2026-04-02,61,EUR,{ref(124)},,", f"B4,2026-04-03,-5,EUR,{ref(124)},,", name="3.csv"),
+    ]
+    foreseen = foresee_payments.fn(files, DAY, NOW, started("payment-import", DAY))
     assert rows("SELECT 1 FROM payments UNION SELECT 1 FROM allocations") == []
     assert states()[124] == ("open", "0.00", True)
-    assert bring(cards, *lines).counts == foreseen.counts == {Verdict.PAID: 1, Verdict.UNNAMED: 1}
+    first, wrong, last = foreseen
+    assert isinstance(wrong, BadInput)
+    assert isinstance(first, Outcome)
+    assert isinstance(last, Outcome)
+    assert import_payments.fn(files[0], DAY, NOW, started("payment-import", DAY)).counts == first.counts
+    assert import_payments.fn(files[2], DAY, NOW, started("payment-import", DAY)).counts == last.counts
+    assert last.counts == {Verdict.REPEATED: 1, Verdict.UNMATCHED: 1}
 
 
 def test_two_payments_for_one_card_in_one_file(cards: Path) -> None:
