@@ -1,4 +1,4 @@
-"""The daily expiry sweep: customers warned in time, access ended on the day, nobody cut off by mistake."""
+"""The daily expiry sweep: customers warned in time, access and services ended on the day, nobody by mistake."""
 
 from datetime import date, timedelta
 from typing import Literal
@@ -13,6 +13,7 @@ from pydantic import Field
 from flows.business_day import now, scheduled_day, today
 from flows.deliver_outbox import deliver_now
 from flows.portions import counted
+from lifecycle.rules import licence_expiry, service_expiry
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.plans import Plan, PlanState
 from lifecycle.rules.runs import HeldByBrake, Summary, Table
@@ -127,15 +128,16 @@ def _describe(summary: Summary, outlook: Outlook) -> None:
     for (step, _), number in outlook.steps.items():
         summary.counts[f"planned: {step}"] += number
     summary.counts.update({f"left: {why}": len(codes) for why, codes in outlook.held.items()})
-    for (step, _), codes in outlook.coming.items():
-        summary.counts[f"in the next {FORESEEN_DAYS} days: {step}"] += len(codes)
+    for step in licence_expiry.CUTTING | service_expiry.CUTTING:
+        coming = sum(len(codes) for (what, _), codes in outlook.coming.items() if what is step)
+        summary.counts[f"in the next {FORESEEN_DAYS} days: {step}"] = coming
     steps = [(step, product, number) for (step, product), number in sorted(outlook.steps.items())]
     summary.tables.append(Table("Planned", ("what", "product", "subscriptions"), [*steps]))
     held = [(why, len(codes), _listed(codes)) for why, codes in sorted(outlook.held.items())]
     summary.tables.append(Table("Left as they are", ("why", "subscriptions", "which"), [*held]))
-    coming = [(str(day), step, len(codes), _listed(codes)) for (step, day), codes in outlook.coming.items()]
+    days = sorted((str(day), step, len(codes), _listed(codes)) for (step, day), codes in outlook.coming.items())
     title = f"In the next {FORESEEN_DAYS} days, unless renewed or paid"
-    summary.tables.append(Table(title, ("day", "what", "subscriptions", "which"), [*sorted(coming)]))
+    summary.tables.append(Table(title, ("day", "what", "subscriptions", "which"), [*days]))
     if outlook.plan.state is PlanState.WAITING:
         summary.notes.append(
             f"held by the brake: {outlook.cut_off} of {outlook.active} active subscriptions would be cut off; "

@@ -15,10 +15,10 @@ WITH closed AS (
     RETURNING id, customer_id, currency
 ), line AS (
     UPDATE card_lines SET payable = false FROM closed WHERE card_id = closed.id AND payable
-    RETURNING subscription_id
+    RETURNING subscription_id, expires_on
 ), freed AS (
-    UPDATE subscription_status AS standing SET to_card = CASE WHEN status <> 'deleted' THEN expires_on END
-    FROM line WHERE standing.subscription_id = line.subscription_id
+    UPDATE subscription_status AS standing SET to_card = CASE WHEN status <> 'deleted' THEN standing.expires_on END
+    FROM line WHERE standing.subscription_id = line.subscription_id AND standing.expires_on = line.expires_on
 ), paid AS (
     SELECT card_id, closed.customer_id, closed.currency, sum(amount) AS amount
     FROM closed JOIN allocations ON card_id = closed.id AND purpose = 'card'
@@ -35,6 +35,6 @@ def void(db: Connection, cards: Sequence[int], day: date, run_id: UUID, now: dat
     """Make those of the locked `cards` void that are open.
 
     What was paid on them in part becomes their customer's credit. The services on them need another card, except those
-    that are deleted.
+    that are deleted, and those renewed otherwise since: these may stand on another one.
     """
     db.execute(_VOID, {"cards": list(cards), "day": day, "run_id": run_id, "now": now})

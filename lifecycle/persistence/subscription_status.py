@@ -151,8 +151,9 @@ ORDER BY id FOR UPDATE
 _LOCK_STANDINGS = text("""
 SELECT count(*) FROM (
     SELECT FROM subscription_status
-    WHERE subscription_id = ANY(:subscriptions)
-        OR subscription_id IN (SELECT subscription_id FROM card_lines WHERE payable AND card_id = ANY(:cards))
+    WHERE subscription_id IN (
+        SELECT unnest(cast(:subscriptions AS bigint[]))
+        UNION SELECT subscription_id FROM card_lines WHERE payable AND card_id = ANY(:cards))
     ORDER BY subscription_id FOR UPDATE
 ) AS locked
 """)

@@ -202,6 +202,22 @@ def test_what_was_paid_in_part_becomes_credit_and_what_else_stood_on_the_card_ne
     assert facts() == before  # a card becomes void once
 
 
+def test_what_was_renewed_otherwise_keeps_its_other_card(home: Path) -> None:
+    with transaction() as db:
+        held = hold(db, {"S1": MARCH, "S2": date(2026, 4, 30)}, customer="C1")
+        cast.card_on(db, held, MAILED)
+    lived(SUSPENDED_ON, WARNED_ON)
+    record_renewal("S2", date(2026, 5, 29), WARNED_ON)
+    with transaction() as db:
+        other = cast.card_on(db, held[1:], date(2026, 4, 29), serial=2)
+    assert sweep(DELETED_ON) == {Step.DELETE: 1}
+    assert rows("SELECT status, to_card FROM subscription_status ORDER BY expires_on") == [
+        ("deleted", None),
+        ("active", None),
+    ]
+    assert rows("SELECT card_id FROM card_lines WHERE payable") == [(other,)]
+
+
 @pytest.mark.parametrize("portion", [1, 40])
 def test_all_services_of_a_card_are_dealt_with_at_one_time(home: Path, portion: int) -> None:
     """However the plan is cut: deleting one makes the card void on which the other stands."""
