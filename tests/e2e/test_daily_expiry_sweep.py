@@ -115,7 +115,7 @@ def test_a_held_plan_waits_changes_nothing_and_is_carried_out_once_when_a_person
     assert changes(tables) == before
     assert outcomes(tables, waiting) == ["waiting"]
     [summary] = summaries(client, waiting)
-    assert "81 of 480 active subscriptions would be cut off" in summary
+    assert "81 of 510 active subscriptions would be cut off" in summary
     assert "| planned: access disabled | 81 |" in summary
     assert "| access disabled | LIC-OFFICE | 25 |" in summary
 
