@@ -10,7 +10,6 @@ from flows.business_day import now, scheduled_day
 from flows.deliver_outbox import deliver_now
 from flows.import_records import describe_findings
 from lifecycle.rules.findings import BadInput, Finding
-from lifecycle.rules.payment import Decision
 from lifecycle.rules.runs import Summary, Table
 from tasks.payment_import import KINDS, Outcome, foresee_payments, import_payments
 from tasks.runs import recorded
