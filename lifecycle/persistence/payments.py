@@ -2,7 +2,7 @@
 
 Safety case. Money is moved in turns (`take_turn`): imports, operators and runs that make cards act one after the
 other, so that what one of them saw is still true when it writes. Cards are locked by id before anything is decided on
-them, as sweeps lock them; subscriptions come after cards. Everything of one statement is one transaction: a crash leaves
+them, as sweeps lock them; subscriptions come after cards. All of one statement is one transaction: a crash leaves
 none of it, and the bank's reference keeps an entry from counting twice.
 """
 
