@@ -73,13 +73,23 @@ class Account:
     cards: list[OpenCard] = field(default_factory=list)
 
 
+_LOCK_CARDS = text("SELECT id FROM cards WHERE customer_id = ANY(:customers) AND state = 'open' ORDER BY id FOR UPDATE")
+
+# Also what stands on those cards and is no service any more, or was renewed otherwise: a void card frees it.
+_LOCK_STANDINGS = text("""
+SELECT subscription_id FROM subscription_status WHERE subscription_id IN (
+    SELECT subscription_id FROM card_lines WHERE payable AND card_id = ANY(:cards)
+    UNION
+    SELECT id FROM subscriptions JOIN subscription_status ON subscription_id = id
+    WHERE customer_id = ANY(:customers) AND to_card <= :until)
+ORDER BY subscription_id FOR UPDATE""")
+
 _CARDS = text("""
 SELECT cards.*, coalesce(paid, 0) AS paid, coalesce(received, 0) > 0 AS paid_in_part
 FROM cards LEFT JOIN LATERAL (
     SELECT sum(amount) AS paid, sum(amount) FILTER (WHERE payment_id IS NOT NULL) AS received
     FROM allocations WHERE card_id = cards.id AND purpose = 'card') AS allocated ON true
-WHERE customer_id = ANY(:customers) AND state = 'open'
-ORDER BY cards.id FOR UPDATE OF cards""")
+WHERE cards.id = ANY(:cards) ORDER BY cards.id""")
 
 _CARD_LINES = text("SELECT * FROM card_lines WHERE card_id = ANY(:cards) AND payable")
 
@@ -97,25 +107,30 @@ LEFT JOIN LATERAL (
     WHERE card_lines.subscription_id = subscription.id AND payable AND card_lines.expires_on = standing.expires_on
 ) AS line ON true
 LEFT JOIN cards AS card ON card.id = card_id AND card.currency = product.currency
-WHERE subscription.customer_id = ANY(:customers) AND (card_id IS NOT NULL OR to_card <= :until)
-ORDER BY subscription.id FOR UPDATE OF standing""")
+WHERE subscription.id = ANY(:subscriptions) AND (card_id IS NOT NULL OR to_card <= :until)
+ORDER BY subscription.id""")
 
 
 def locked(db: Connection, customers: Sequence[int], until: date) -> dict[int, Account]:
-    """These customers by id, their open cards and due services locked until the transaction ends."""
+    """These customers by id, their open cards and due services locked until the transaction ends.
+
+    All is read after it was locked: what a statement reads beside the rows that it waits for is of before the wait.
+    """
     take_turn(db)
+    cards_of = {"customers": list(customers)}
+    cards = list(db.execute(_LOCK_CARDS, cards_of).scalars())
+    subscriptions = list(db.execute(_LOCK_STANDINGS, cards_of | {"cards": cards, "until": until}).scalars())
     rows = db.execute(
         text("SELECT id, code, email IS NOT NULL AS reachable FROM customers WHERE id = ANY(:ids) ORDER BY id"),
         {"ids": list(customers)},
     )
     accounts = {row.id: Account(row.code, row.reachable) for row in rows}
-    cards = db.execute(_CARDS, {"customers": list(customers)}).all()
     lines: dict[int, set[Line]] = defaultdict(set)
-    for row in db.execute(_CARD_LINES, {"cards": [card.id for card in cards]}):
+    for row in db.execute(_CARD_LINES, {"cards": cards}):
         lines[row.card_id].add(line(row))
-    for card in cards:
+    for card in db.execute(_CARDS, {"cards": cards}):
         accounts[card.customer_id].cards.append(_open_card(card, frozenset(lines[card.id])))
-    for row in db.execute(_SERVICES, {"customers": list(customers), "until": until}):
+    for row in db.execute(_SERVICES, {"subscriptions": subscriptions, "until": until}):
         accounts[row.customer_id].services.append(_service(row))
     return accounts
 

@@ -1,6 +1,7 @@
 """Billing cards on the database: one per customer and currency, numbered without holes, renewed once when paid."""
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from lifecycle.persistence import card_documents
 from lifecycle.persistence.database import transaction
@@ -300,3 +301,32 @@ def test_a_product_that_becomes_a_service_is_billed_and_one_that_was_is_not() ->
         follow_policies(db)
     run()
     assert [card[2] for card in cards()] == ["void", "open"]
+
+
+def waits(db: Connection) -> None:
+    """Return as soon as another transaction waits for a lock of ours."""
+    deadline = time.monotonic() + 20
+    while not db.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_what_is_paid_while_a_run_waits_for_the_card_counts() -> None:
+    hold("C1", {"S1": date(2026, 3, 20)})
+    run()
+    credit("C1", "200")
+    change("UPDATE products SET price = 100")
+    with ThreadPoolExecutor(1) as thread:
+        with transaction() as db:
+            db.execute(text("SELECT FROM cards FOR UPDATE"))
+            db.execute(
+                text("""
+                INSERT INTO allocations (customer_id, card_id, purpose, amount, currency, rule, business_date)
+                SELECT customer_id, id, 'card', 100, 'EUR', 'part', '2026-03-02' FROM cards""")
+            )
+            billed = thread.submit(run, DAY + timedelta(days=1))
+            waits(db)
+        assert billed.result().counts["cards paid by credit"] == 1
+    assert rows("SELECT purpose, sum(amount) FROM allocations GROUP BY purpose ORDER BY purpose") == [
+        ("card", Decimal("122.00")), ("credit", Decimal("178.00"))
+    ]  # fmt: skip
