@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache, partial
 from multiprocessing.process import parent_process
+from multiprocessing.util import Finalize
 from threading import Lock, Thread
 from uuid import UUID
 
@@ -243,7 +244,10 @@ def _processes() -> ProcessPoolExecutor:
 @cache
 def _pool() -> ProcessPoolExecutor:
     """Processes that draw, kept for the next portion; they have no connection, and end with this process."""
-    return ProcessPoolExecutor(_cores(), multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(_cores(), multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    # Where this is itself a process of a task runner, it would wait for them for ever before Python tells them to end.
+    Finalize(None, pool.shutdown, exitpriority=0)
+    return pool
 
 
 def _end_with_parent() -> None:
