@@ -56,17 +56,6 @@ def entries(file: BinaryIO, name: str, findings: Findings, skipped: Counter[str]
     A batch whose transactions give their amounts becomes one entry for each. What is passed over is counted in
     `skipped`, what is wrong is added to `findings` under the file's `name`; nothing is raised for it.
     """
-    try:
-        yield from _entries(file, name, findings, skipped)
-    except etree.XMLSyntaxError as error:
-        # What the parser says may repeat a piece of the text.
-        said = shown(error.msg or "", 200)
-        findings.add([Finding(name, "is not well-formed XML", "a camt.053 statement", said, error.lineno or 0)])
-    except _Wrong as wrong:
-        findings.add([replace(wrong.finding, where=name)])
-
-
-def _entries(file: BinaryIO, name: str, findings: Findings, skipped: Counter[str]) -> Iterator[tuple[int, Entry]]:
     events = etree.iterparse(
         file,
         ("start", "end"),
@@ -76,6 +65,20 @@ def _entries(file: BinaryIO, name: str, findings: Findings, skipped: Counter[str
         no_network=True,
         huge_tree=False,
     )
+    try:
+        yield from _entries(events, name, findings, skipped)
+    except etree.XMLSyntaxError as error:
+        # What the parser says may repeat a piece of the text; an unknown entity it only tells its log.
+        said = shown("; ".join(entry.message for entry in events.error_log) or error.msg or "", 200)
+        line = error.lineno or max((entry.line for entry in events.error_log), default=1)
+        findings.add([Finding(name, "is not well-formed XML", "a camt.053 statement", said, line)])
+    except _Wrong as wrong:
+        findings.add([replace(wrong.finding, where=name)])
+
+
+def _entries(
+    events: "etree.iterparse[tuple[str, Element]]", name: str, findings: Findings, skipped: Counter[str]
+) -> Iterator[tuple[int, Entry]]:
     statement = None
     for event, element in events:
         kind = (event, etree.QName(element).localname)

@@ -159,6 +159,12 @@ def test_what_is_no_statement_is_a_finding(content: bytes, problem: str) -> None
     findings = read(content)[1]
     assert findings.total == 1
     assert problem in findings.kept[0].problem
+    assert findings.kept[0].line in {1, 3, 4}
+
+
+def test_an_entity_that_is_unknown_is_named_with_its_line() -> None:
+    _, findings, _ = read(statement(entry(), entry(details=transaction(remittance="x &Sons; y"))))
+    assert [(f.place, f.value) for f in findings.kept] == [("bank.xml, line 4", "Entity 'Sons' not defined")]
 
 
 class Endless(BytesIO):
