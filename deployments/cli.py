@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from deployments import deploy as deploying
-from deployments import launcher
+from deployments import launcher, sample_hosting
 from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.outbox import State
@@ -113,7 +113,7 @@ def demo(
 ) -> None:
     """Start everything with a sample business, run the main jobs, say where to look, and serve until Ctrl-C.
 
-    It lives in a home of its own, unless LIFECYCLE_HOME names one.
+    It lives in a home of its own and bills in the name of a made-up business, unless the environment says otherwise.
 
     Parameters
     ----------
@@ -122,7 +122,8 @@ def demo(
     once
         End after the jobs, with status 0 only if every run completed.
     """
-    os.environ.setdefault("LIFECYCLE_HOME", str(user_data_path("lifecycle-demo")))
+    for variable, value in {"LIFECYCLE_HOME": str(user_data_path("lifecycle-demo")), **sample_hosting.SETTINGS}.items():
+        os.environ.setdefault(variable, value)
     configured = read_settings()
     _ready_database()
     completed = False

@@ -1,8 +1,11 @@
 """``lifecycle demo``: the sample business on one machine, run by the worker as in production."""
 
+import textwrap
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +14,30 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from deployments import sample
+from deployments import sample, sample_hosting, show
 from deployments.launcher import Running
-from lifecycle.persistence import reseller_report, runs
+from deployments.sample_hosting import Transfer
+from lifecycle.persistence import customers, reseller_report, runs
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import reseller_report as rendering
+from lifecycle.rules.billing_card import CardState
 from lifecycle.rules.calendar import month_of
+from lifecycle.rules.languages import LOCALES
 from lifecycle.settings import settings
 
 LAST_MONTH = "2019-10"
+LAST_DAY = date(2019, 10, 31)
+
+WIDTH = 120
+INDENT = " " * 38
+
+EXAMPLES = {
+    "services renewed": sample_hosting.MANY_DOMAINS,
+    "service suspended": sample_hosting.RUN_OUT[0],
+    "services reactivated": sample_hosting.LATE,
+    "service deleted": sample_hosting.NEVER[0],
+}
+"""What becomes of services, as runs count it, and a customer of whom it is true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +49,15 @@ class Job:
     shows: str
 
 
-def jobs(business: Path) -> Iterator[Job]:
-    """The runs of the demo, in order."""
+def jobs(home: Path) -> Iterator[Job]:
+    """The runs of the demo, in order; the files that one reads are written when its turn comes."""
+    yield from _licences(home / "sample")
+    yield from _services(home / "hosting", home / "bank")
+    yield Job("deliver-outbox", {}, "what was left to deliver")
+
+
+def _licences(business: Path) -> Iterator[Job]:
+    sample.write_business(business)
     yield Job("import-records", {"path": str(business)}, "a business with 25 resellers and 600 customers")
     yield Job("daily-expiry-sweep", {"business_date": "2019-07-01"}, "licences that lapsed 3 months ago: warned")
     yield Job(
@@ -44,19 +69,72 @@ def jobs(business: Path) -> Iterator[Job]:
     yield Job("monthly-reseller-report", {"month": "2019-09", "deliver": True}, "a past month, sent on request")
     yield Job("monthly-reseller-report", {"month": "2019-09", "deliver": True}, "the same again: nothing is sent twice")
     yield Job("monthly-reseller-report", {"month": LAST_MONTH, "deliver": True, "skip_empty": True}, "the month after")
-    yield Job("deliver-outbox", {}, "what was left to deliver")
+
+
+def _services(business: Path, bank: Path) -> Iterator[Job]:
+    sample_hosting.write_hosting(business)
+    bank.mkdir(exist_ok=True)
+    yield Job("import-records", {"path": str(business)}, "a hosting business, with 60 customers in three languages")
+    yield _bill(date(2019, 8, 21), "what expires within 30 days is put on cards, and mailed")
+    paid_on = date(2019, 8, 28)
+    _write_statement(bank, paid_on, sample_hosting.paid_in_august)
+    yield _import(bank, paid_on, "a bank statement (camt.053): what is paid in full renews")
+    yield _bill(date(2019, 8, 30), "reminders; the next month's cards, one of them paid by credit")
+    yield _sweep(date(2019, 9, 8), "services that were not paid: suspended")
+    paid_on = date(2019, 9, 12)
+    _write_statement(bank, paid_on, sample_hosting.paid_in_september)
+    yield _import(bank, paid_on, "both statements: the one of before changes nothing, a late payment reactivates")
+    yield _bill(date(2019, 9, 30), "the cards of October")
+    yield _sweep(date(2019, 10, 24), "a week before services are deleted: customers are warned")
+    yield _sweep(date(2019, 10, 31), "services that were not paid for 60 days: deleted, their cards void")
+
+
+def _bill(day: date, shows: str) -> Job:
+    return Job("billing-card-run", {"business_date": str(day)}, f"{day}: {shows}")
+
+
+def _import(bank: Path, day: date, shows: str) -> Job:
+    return Job("payment-import", {"path": str(bank), "business_date": str(day)}, f"{day}: {shows}")
+
+
+def _sweep(day: date, shows: str) -> Job:
+    return Job("daily-expiry-sweep", {"business_date": str(day)}, f"{day}: {shows}")
+
+
+def _write_statement(bank: Path, day: date, paid: Callable[[sample_hosting.Owed], list[Transfer]]) -> None:
+    """What the bank tells of the cards that are open now; it has told so already where the demo was here before."""
+    file = bank / f"{day}.xml"
+    if not file.exists():
+        owed = {code: list(_owed(code, day)) for code in sample_hosting.codes(*LOCALES)}
+        sample_hosting.write_statement(file, day, paid(owed))
+
+
+def _owed(code: str, day: date) -> Iterator[Transfer]:
+    customer = _customer(code, day)
+    for card in customer["cards"]:
+        if card["state"] == CardState.OPEN:
+            yield Transfer(card["open"], card["currency"], customer["name"], card["reference"])
+
+
+def _customer(code: str, day: date) -> dict[str, Any]:
+    with transaction() as db:
+        return customers.show(db, code, day, settings().zone) or {}
 
 
 def play(running: Running) -> bool:
     """Run everything and print what came of it. Returns whether every run completed."""
     home = settings().home.absolute()
-    business = home / "sample"
-    sample.write_business(business)
     completed = True
+    sums: Counter[str] = Counter()
     print(f"\n{'run':26} {'outcome':10} what it shows, and counts")
     with temporary_settings({PREFECT_API_URL: running.api}), get_client(sync_client=True) as client:
-        for job in jobs(business):
-            completed &= _report(job, _run(client, job, running))
+        for job in jobs(home):
+            done = _run(client, job, running)
+            completed &= _report(job, done)
+            sums.update(_counts(done))
+    print(f"\n{'in all':37} for example")
+    for what, example in EXAMPLES.items():
+        print(f"{what:26} {sums[what]:10} LIFECYCLE_HOME={home} lifecycle show customer {example}")
     print(
         f"\nPrefect    {running.ui}\nmails      {settings().mail_target}\ndocuments  {_documents(home / 'documents')}"
     )
@@ -78,17 +156,20 @@ def _run(client: SyncPrefectClient, job: Job, running: Running) -> FlowRun:
 
 
 def _report(job: Job, flow_run: FlowRun) -> bool:
-    with transaction() as db:
-        counts = runs.counts(db, flow_run.id)
     outcome = flow_run.state.name if flow_run.state else "unknown"
     print(f"{job.flow:26} {outcome:10} {job.shows}")
-    figures = ", ".join(f"{reason} {number}" for reason, number in sorted(counts.items()) if number)
-    print(f"{'':37} {figures}", flush=True)
+    figures = ", ".join(f"{reason} {number}" for reason, number in sorted(_counts(flow_run).items()) if number)
+    print(textwrap.fill(figures, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT), flush=True)
     return outcome == "Completed"
 
 
+def _counts(flow_run: FlowRun) -> dict[str, int]:
+    with transaction() as db:
+        return runs.counts(db, flow_run.id)
+
+
 def _documents(folder: Path) -> Path:
-    """The spreadsheets of the last month, one for each language, where they can be opened."""
+    """For each language the spreadsheet of the last month, and the longest and the shortest card, where they open."""
     folder.mkdir(exist_ok=True)
     with transaction() as db:
         standings = reseller_report.standings(db, month_of(LAST_MONTH), None, settings().locale)
@@ -96,4 +177,9 @@ def _documents(folder: Path) -> Path:
         for stored in reseller_report.read(db, list(longest.values()), settings().locale):
             name = f"{stored.report.locale}-{rendering.attachment_name(stored.report)}"
             (folder / name).write_bytes(rendering.workbook(stored.report))
+    for locale in LOCALES:
+        cards = [card for code in sample_hosting.codes(locale) for card in _customer(code, LAST_DAY)["cards"]]
+        cards.sort(key=lambda card: len(card["lines"]))
+        for card in (cards[0], cards[-1]):
+            show.card(card["number"], folder / f"{locale}-{card['number']}.pdf")
     return folder

@@ -252,12 +252,12 @@ def write_business(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     customers = [_customer(number) for number in range(1, CUSTOMERS + 1)]
     holdings = [holding for customer in customers for holding in _holdings(customer)]
-    _write(folder, "resellers", _resellers())
-    _write(folder, "products", PRODUCTS)
-    _write(folder, "customers", (_customer_row(customer) for customer in customers))
-    _write(folder, "associations", (row for customer in customers for row in _associations(customer)))
-    _write(folder, "subscriptions", (_subscription_row(holding) for holding in holdings))
-    _write(
+    write(folder, "resellers", _resellers())
+    write(folder, "products", PRODUCTS)
+    write(folder, "customers", (_customer_row(customer) for customer in customers))
+    write(folder, "associations", (row for customer in customers for row in _associations(customer)))
+    write(folder, "subscriptions", (_subscription_row(holding) for holding in holdings))
+    write(
         folder,
         "terms",
         (
@@ -294,7 +294,7 @@ class Holding:
     terms: tuple[Term, ...]
 
 
-def _write(folder: Path, name: str, rows: Iterable[Row]) -> None:
+def write(folder: Path, name: str, rows: Iterable[Row]) -> None:
     with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(COLUMNS[name])
@@ -481,12 +481,12 @@ def write_large(folder: Path, resellers: int, subscriptions: int, listed: int) -
     def reseller_of(i: int) -> int:
         return i * resellers // subscriptions
 
-    _write(
+    write(
         folder,
         "resellers",
         ((f"R{r}", f"Reseller {r} & Co.", f"r{r}@example.org", LOCALES[r % 3], "") for r in range(resellers)),
     )
-    _write(folder, "products", PRODUCTS)
+    write(folder, "products", PRODUCTS)
     _write_lines(
         folder,
         "customers",
