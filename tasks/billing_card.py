@@ -172,6 +172,7 @@ def _make(db: Transaction, made: Sequence[Change], accounts: Mapping[int, Accoun
         settled = card_renewals.settle(db, ids, learned, state_on("billing_card", run.day))
         billed.counts["cards paid by credit"] += len(settled.paid)
         billed.counts["services renewed"] += settled.renewed
+        billed.counts["services reactivated"] += settled.back
 
 
 def _used_credit(

@@ -93,7 +93,7 @@ def matched(db: Transaction, given: int, learned: Learned) -> Outcome:
     settled = card_renewals.settle(db, now_paid, learned, state_on("billing_card", learned.day))
     counts = Counter(str(decision.verdict) for decision in decisions)
     counts.update({"imported before": given - len(new), "cards opened again": len(now_open)})
-    counts.update({"services renewed": settled.renewed, "services active again": settled.back})
+    counts.update({"services renewed": settled.renewed, "services reactivated": settled.back})
     undecided = [decision for decision in decisions if not decision.verdict.is_settled]
     return Outcome(+counts, undecided, settled.otherwise)
 
