@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from uuid import UUID, uuid4
 
 from prefect.artifacts import create_markdown_artifact
@@ -16,6 +17,8 @@ from lifecycle.persistence.database import transaction
 from lifecycle.rendering import run_summary
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.runs import HeldByBrake, RunFailed, Summary
+
+_OURS = tuple(str(Path(__file__).parent.parent / folder) for folder in ("flows", "tasks", "lifecycle"))
 
 log = logging.getLogger("lifecycle.runs")
 log.setLevel(logging.INFO)  # by default only warnings would reach the run's log
@@ -57,5 +60,7 @@ def _close(summary: Summary, outcome: str) -> None:
 
 def blame(error: BaseException) -> str:
     """What failed and where, without the message: that may repeat personal data."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {place.name}, line {place.lineno}"
+    places = traceback.extract_tb(error.__traceback__)
+    # Ours: where a library was called says more than where in it that failed.
+    place = next((place for place in reversed(places) if place.filename.startswith(_OURS)), places[-1])
+    return f"{type(error).__name__} in {place.name}, {Path(place.filename).stem} line {place.lineno}"

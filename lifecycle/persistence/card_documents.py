@@ -173,7 +173,7 @@ class CardMail:
 
 
 _ABOUT = text("""
-SELECT messages.kind, messages.business_date, (facts ->> 'revision')::integer AS mailed, cards.id, number, state,
+SELECT messages.kind, messages.business_date, (facts ->> 'revision')::integer AS mailed, cards.id, number, cards.state,
     cards.revision, due_on, coalesce(paid, 0) AS paid, coalesce(received, 0) > 0 AS paid_in_part
 FROM messages JOIN cards ON number = facts ->> 'card'
 LEFT JOIN LATERAL (
@@ -199,7 +199,7 @@ def mail(db: Connection, message: int, default_locale: Locale) -> CardMail:
 
 
 _RENEWED = text("""
-SELECT number, name AS customer_name, coalesce(locale, :default_locale) AS locale, cards.currency, total,
+SELECT number, customers.name AS customer_name, coalesce(locale, :default_locale) AS locale, cards.currency, total,
     coalesce(reference, '') AS reference, products.name AS product, subscriptions.code, term.starts_on, term.expires_on,
     EXISTS (SELECT FROM transitions WHERE term_id = term.id AND rule = 'renewed') AS reactivated
 FROM messages

@@ -22,12 +22,10 @@ from lifecycle.rules.billing_card import Card, Payee
 from lifecycle.rules.findings import BadInput
 from lifecycle.settings import settings
 from tasks import billing_card
-from tasks.billing_card import Billed, Order
+from tasks.billing_card import Order
 from tests import cast
+from tests.billing import DAY, IBAN, change, hold, rows, run
 from tests.sweeping import at, dying_after, mortal, started
-
-DAY = date(2026, 3, 1)
-IBAN = "IT60X0542811101000000123456"
 
 
 @pytest.fixture(autouse=True)
@@ -38,46 +36,12 @@ def account(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.cache_clear()
 
 
-def hold(customer: str, services: dict[str, date], *, product: str = "HOSTING", email: str | None = "c@x.it") -> None:
-    """A customer with services that expire on these days: 120 EUR a year and 22 % VAT each."""
-    with transaction() as db:
-        found = db.execute(text("SELECT id FROM products WHERE code = :code"), {"code": product}).scalar()
-        kind = found or cast.product(db, product, "custom" if product == "APP" else "service")
-        id_ = cast.customer(db, customer)
-        db.execute(text("UPDATE customers SET email = :email WHERE id = :id"), {"email": email, "id": id_})
-        held = []
-        for code, expires_on in services.items():
-            held.append(cast.subscription(db, code, id_, kind))
-            cast.term(db, held[-1], expires_on, starts_on=expires_on - timedelta(days=364))
-        refresh(db, GIVEN, Learned(date(2018, 1, 1), cast.LONG_AGO, None, cast.LIVE), held)
-
-
-def run(day: date = DAY, *, codes: list[str] | None = None, portion: int = 1_000, dry_run: bool = False) -> Billed:
-    """A whole run as the flow does it, but for the delivery."""
-    order = Order(day, at(day, 5), started("billing-card-run", day), dry_run)
-    due = billing_card.customers_due.fn(order, codes)
-    billed = Billed()
-    for start in range(0, len(due), portion):
-        billed.add(billing_card.bill.fn(due[start : start + portion], order))
-    return billed
-
-
-def rows(query: str) -> list[tuple[Any, ...]]:
-    with transaction() as db:
-        return [tuple(row) for row in db.execute(text(query))]
-
-
 def cards() -> list[tuple[Any, ...]]:
     return rows("SELECT number, revision, state, total FROM cards ORDER BY number")
 
 
 def messages() -> dict[str, str]:
     return dict(rows("SELECT key, state FROM messages ORDER BY id"))
-
-
-def change(statement: str) -> None:
-    with transaction() as db:
-        db.execute(text(statement))
 
 
 def credit(customer: str, amount: str) -> None:
