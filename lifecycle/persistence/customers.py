@@ -36,7 +36,7 @@ ORDER BY business_date, id
 _CARDS = text("""
 SELECT cards.id, number, cards.revision, state, currency, total,
     CASE state WHEN 'open' THEN total - coalesce(
-        (SELECT sum(amount) FROM allocations WHERE card_id = cards.id AND purpose = 'card'), 0) ELSE 0 END AS open
+        (SELECT sum(amount) FROM allocations WHERE card_id = cards.id AND purpose = 'card'), 0) ELSE 0.00 END AS open
 FROM cards WHERE customer_id = :customer AND issued_on <= :day ORDER BY number
 """)
 
