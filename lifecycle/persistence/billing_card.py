@@ -46,8 +46,9 @@ CROSS JOIN unnest(cast(:reminder_days AS integer[])) AS reminder (days)
 WHERE state = 'open' AND due_on <= cast(:day AS date) + days
     AND due_on - days > greatest(revised_on, coalesce(reminded_for, '-infinity'))
 UNION
-SELECT customer_id FROM cards JOIN customers ON customers.id = customer_id
-WHERE state = 'open' AND (trial OR mailed_revision < revision) AND CASE WHEN trial THEN :live ELSE email IS NOT NULL END
+SELECT customer_id FROM cards
+WHERE state = 'open' AND (trial OR mailed_revision < revision) AND CASE WHEN trial THEN :live
+    ELSE (SELECT email IS NOT NULL FROM customers WHERE customers.id = customer_id) END
 """)
 
 

@@ -44,7 +44,7 @@ FROM card_lines AS line
 JOIN cards ON cards.id = card_id AND line.revision = cards.revision
 JOIN subscriptions ON subscriptions.id = subscription_id
 JOIN products ON products.id = product_id
-WHERE card_id = ANY(:cards) ORDER BY card_id, line.expires_on, subscription_id""")
+WHERE cards.id = ANY(:cards) AND card_id = ANY(:cards) ORDER BY card_id, line.expires_on, subscription_id""")
 
 
 def read(db: Connection, cards: Sequence[int], default_locale: Locale, *, shows_vat: bool) -> dict[int, Card]:
@@ -201,7 +201,10 @@ def mail(db: Connection, message: int, default_locale: Locale) -> CardMail:
 _RENEWED = text("""
 SELECT number, customers.name AS customer_name, coalesce(locale, :default_locale) AS locale, cards.currency, total,
     coalesce(reference, '') AS reference, products.name AS product, subscriptions.code, term.starts_on, term.expires_on,
-    EXISTS (SELECT FROM transitions WHERE term_id = term.id AND rule = 'renewed') AS reactivated
+    EXISTS (
+        SELECT FROM transitions
+        WHERE transitions.subscription_id = term.subscription_id AND term_id = term.id AND rule = 'renewed'
+    ) AS reactivated
 FROM messages
 JOIN cards ON number = facts ->> 'card'
 JOIN customers ON customers.id = cards.customer_id

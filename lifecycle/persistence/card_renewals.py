@@ -27,7 +27,7 @@ _LOCK = text("""
 SELECT count(*) FROM (
     SELECT FROM subscription_status WHERE subscription_id IN (
         SELECT subscription_id FROM card_lines JOIN cards ON cards.id = card_id AND cards.revision = card_lines.revision
-        WHERE card_id = ANY(:cards))
+        WHERE cards.id = ANY(:cards) AND card_id = ANY(:cards))
     ORDER BY subscription_id FOR UPDATE) AS locked""")
 
 # A line whose service has another expiry by now was renewed otherwise: nothing is added, and a person is told.
