@@ -49,6 +49,7 @@ from lifecycle.persistence.tables import (
     customers,
     products,
     resellers,
+    subscription_status,
     subscriptions,
     terms,
 )
@@ -287,6 +288,8 @@ def record(
         learned = Learned(now.astimezone(zone).date(), now, None, calls)
         if back := refresh(db, IMPORTED, learned):
             counts["subscriptions brought back"] = back
+        if counts["terms added"] >= _ANALYZE_FROM:
+            _analyze(db, subscription_status)
     counts["associations added"] = _add_associations(db, staging, now)
     counts["associations added"] += _first_associations(db, now, zone) + _move(db, now, zone)
     return counts
