@@ -126,11 +126,17 @@ def follow_policies(db: Connection) -> None:
         text(f"""
         UPDATE subscription_status AS standing SET due_on = {_DUE_ON.format(expiry="standing.expires_on")},
             to_card = CASE WHEN policy = 'service' THEN standing.expires_on END
-        FROM subscriptions JOIN products ON products.id = product_id
-        WHERE subscriptions.id = subscription_id AND status NOT IN ('disabled', 'deleted') AND CASE policy
-            WHEN 'licence' THEN due_on IS NULL OR to_card IS NOT NULL
-            WHEN 'service' THEN due_on IS NULL OR (to_card IS NULL AND {_UNCARDED})
-            ELSE due_on IS NOT NULL OR to_card IS NOT NULL END""")
+        FROM (
+            SELECT subscription_id, policy FROM subscription_status AS standing
+            JOIN subscriptions ON subscriptions.id = subscription_id
+            JOIN products ON products.id = product_id
+            WHERE status NOT IN ('disabled', 'deleted') AND CASE policy
+                WHEN 'licence' THEN due_on IS NULL OR to_card IS NOT NULL
+                WHEN 'service' THEN due_on IS NULL OR (to_card IS NULL AND {_UNCARDED})
+                ELSE due_on IS NOT NULL OR to_card IS NOT NULL END
+            ORDER BY subscription_id FOR UPDATE OF standing
+        ) AS changed
+        WHERE standing.subscription_id = changed.subscription_id""")
     )
 
 
@@ -178,10 +184,14 @@ def look_again(db: Connection, looks: Sequence[tuple[int, date, date | None]]) -
     db.execute(
         text("""
         UPDATE subscription_status AS standing SET due_on = look.day
-        FROM unnest(cast(:subscriptions AS bigint[]), cast(:expiries AS date[]), cast(:days AS date[]))
-            AS look (subscription_id, expires_on, day)
-        WHERE standing.subscription_id = look.subscription_id AND standing.expires_on = look.expires_on
-            AND standing.due_on IS DISTINCT FROM look.day"""),
+        FROM (
+            SELECT look.* FROM subscription_status AS former
+            JOIN unnest(cast(:subscriptions AS bigint[]), cast(:expiries AS date[]), cast(:days AS date[]))
+                AS look (subscription_id, expires_on, day) USING (subscription_id, expires_on)
+            WHERE former.due_on IS DISTINCT FROM look.day
+            ORDER BY subscription_id FOR UPDATE OF former
+        ) AS look
+        WHERE standing.subscription_id = look.subscription_id AND standing.expires_on = look.expires_on"""),
         {"subscriptions": subscriptions, "expiries": expiries, "days": days},
     )
 
