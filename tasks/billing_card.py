@@ -246,8 +246,9 @@ def _processes() -> ProcessPoolExecutor:
 def _pool() -> ProcessPoolExecutor:
     """Processes that draw, kept for the next portion; they have no connection, and end with this process."""
     pool = ProcessPoolExecutor(_cores(), multiprocessing.get_context("spawn"), initializer=_end_with_parent)
-    # Where this is itself a process of a task runner, it would wait for them for ever before Python tells them to end.
-    Finalize(None, pool.shutdown, exitpriority=0)
+    # Where this is itself a process of a task runner, it would wait for them for ever before Python tells them to end;
+    # and it must be told before its queues close, which is done at priority 10.
+    Finalize(None, pool.shutdown, exitpriority=100)
     return pool
 
 

@@ -109,7 +109,7 @@ def bench(scale: float) -> list[Figure]:
 
 
 def _run(customers: int) -> list[Figure]:
-    """Half of the portions are billed one after the other, each part timed; the other half as the task runner maps them."""
+    """Half of the portions are billed one after the other, each part timed; the others as the task runner maps them."""
     order = Order(DAY, at(DAY, 6), uuid4(), dry_run=False)
     due = _due(DAY)
     assert len(due) == customers
