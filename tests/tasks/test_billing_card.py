@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tasks import billing_card
 from tasks.billing_card import Order
 from tests import cast
 from tests.billing import DAY, IBAN, change, hold, rows, run
+from tests.cards import card
 from tests.sweeping import at, dying_after, mortal, started
 
 
@@ -294,3 +296,16 @@ def test_what_is_paid_while_a_run_waits_for_the_card_counts() -> None:
     assert rows("SELECT purpose, sum(amount) FROM allocations GROUP BY purpose ORDER BY purpose") == [
         ("card", Decimal("122.00")), ("credit", Decimal("178.00"))
     ]  # fmt: skip
+
+
+def draw_many() -> None:
+    billing_card._drawn([card(1)] * (billing_card.DRAWN_HERE + 1))
+
+
+def test_a_process_of_a_task_runner_ends_with_those_that_draw_for_it() -> None:
+    process = get_context("spawn").Process(target=draw_many)
+    process.start()
+    process.join(120)
+    process.kill()
+    process.join()
+    assert process.exitcode == 0
