@@ -83,7 +83,7 @@ def _services(business: Path, bank: Path) -> Iterator[Job]:
     yield _sweep(date(2019, 9, 8), "services that were not paid: suspended")
     paid_on = date(2019, 9, 12)
     _write_statement(bank, paid_on, sample_hosting.paid_in_september)
-    yield _import(bank, paid_on, "both statements: the one of before changes nothing, a late payment reactivates")
+    yield _import(bank, paid_on, "the first statement again: no change; a late payment reactivates")
     yield _bill(date(2019, 9, 30), "the cards of October")
     yield _sweep(date(2019, 10, 24), "a week before services are deleted: customers are warned")
     yield _sweep(date(2019, 10, 31), "services that were not paid for 60 days: deleted, their cards void")
@@ -132,9 +132,9 @@ def play(running: Running) -> bool:
             done = _run(client, job, running)
             completed &= _report(job, done)
             sums.update(_counts(done))
-    print(f"\n{'in all':37} for example")
+    print(f"\n{'in all':37} for example, with LIFECYCLE_HOME={home}")
     for what, example in EXAMPLES.items():
-        print(f"{what:26} {sums[what]:10} LIFECYCLE_HOME={home} lifecycle show customer {example}")
+        print(f"{what:26} {sums[what]:10} lifecycle show customer {example} --on {LAST_DAY}")
     print(
         f"\nPrefect    {running.ui}\nmails      {settings().mail_target}\ndocuments  {_documents(home / 'documents')}"
     )
@@ -158,8 +158,11 @@ def _run(client: SyncPrefectClient, job: Job, running: Running) -> FlowRun:
 def _report(job: Job, flow_run: FlowRun) -> bool:
     outcome = flow_run.state.name if flow_run.state else "unknown"
     print(f"{job.flow:26} {outcome:10} {job.shows}")
-    figures = ", ".join(f"{reason} {number}" for reason, number in sorted(_counts(flow_run).items()) if number)
-    print(textwrap.fill(figures, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT), flush=True)
+    figures = [f"{reason} {number}" for reason, number in sorted(_counts(flow_run).items()) if number]
+    # Lines break between figures, never within one.
+    unbroken = ", ".join(figure.replace(" ", "\N{NO-BREAK SPACE}") for figure in figures)
+    lines = textwrap.fill(unbroken, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT) if figures else f"{INDENT}-"
+    print(lines.replace("\N{NO-BREAK SPACE}", " "), flush=True)
     return outcome == "Completed"
 
 

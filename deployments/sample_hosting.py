@@ -36,7 +36,7 @@ LATE = "H014"
 MANY_DOMAINS = "H030"
 MONTHLY = ("H006", "H017", "H021")
 """Servers paid month by month, from the 31st, the 30th and the 29th on."""
-NEVER = ("H007", "H012", "H020", "H031")
+NEVER = ("H007", "H012", "H020")
 """Nothing is paid, from the end of August on: suspended, warned, deleted."""
 PAYS_IN_PART = "H005"
 PAYS_IN_PRINT_FORM = "H016"
@@ -76,7 +76,7 @@ _CITIES = {
     "el": (("Αθήνα", "115 23"), ("Θεσσαλονίκη", "546 31"), ("Ηράκλειο Κρήτης", "712 02")),
     "en": (("Leeds", "LS1 4DY"), ("Great Yarmouth", "NR30 2AB"), ("Bristol", "BS1 5TY")),
 }
-_COUNTRIES = {"it": ("IT", "IT99"), "el": ("GR", "EL99"), "en": ("GB", "GB99")}
+_COUNTRIES = {"it": ("IT", "IT99{:09}"), "el": ("GR", "EL99{:07}"), "en": ("GB", "GB99{:07}")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _customer_row(number: int) -> Row:
         _name(number),
         "" if code == WITHOUT_ADDRESS else f"hosting{number:03}@example.com",
         "",
-        "" if _is_person(number) else f"{register}{number * 7919:07}",
+        "" if _is_person(number) else register.format(number * 7919),
         f"{_STREETS[locale][number // 2 % 4]} {number % 90 + 1}",
         city,
         postcode,
@@ -183,7 +183,7 @@ def _first_expiry(number: int) -> date:
     if code in _IN_SEPTEMBER:
         return date(2019, 9, 1) + timedelta(days=number % 15)
     if number % 6 == 1:
-        return date(2019, 10, 19) + timedelta(days=number % 11)
+        return date(2019, 10, 24) + timedelta(days=number % 5)
     if number % 6 == 2:
         return date(2020, 1, 31) + timedelta(days=number * 3)
     return date(2019, 8, 25) + timedelta(days=number % 21)

@@ -18,7 +18,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy import Connection, text
 
-from deployments import launcher, sample
+from deployments import launcher, sample, sample_hosting
 from lifecycle.persistence import database
 from lifecycle.settings import Settings, settings
 
@@ -109,6 +109,7 @@ def running(server_home: Path, server_database: str) -> Iterator[launcher.Runnin
         environment.setenv("LIFECYCLE_DATABASE_URL", server_database)
         environment.delenv("PREFECT_API_URL", raising=False)
         environment.setenv("LIFECYCLE_TIMEZONE", "Europe/Rome")
+        environment.setenv("LIFECYCLE_ISSUER__IBAN", sample_hosting.IBAN)
         # By default the server looks 100 days ahead: less than from one change of the clocks to the next.
         environment.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS", "13")
         environment.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME", "P400D")
