@@ -132,7 +132,7 @@ def play(running: Running) -> bool:
             done = _run(client, job, running)
             completed &= _report(job, done)
             sums.update(_counts(done))
-    print(f"\n{'in all':37} for example, with LIFECYCLE_HOME={home}")
+    print(f"\n{'by all these runs':37} for example, with LIFECYCLE_HOME={home}")
     for what, example in EXAMPLES.items():
         print(f"{what:26} {sums[what]:10} lifecycle show customer {example} --on {LAST_DAY}")
     print(
