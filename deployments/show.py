@@ -36,9 +36,8 @@ def customer(code: str, day: date | None, *, as_json: bool) -> None:
         return
     print(f"{found['code']}  {found['name']}  reseller: {found['reseller'] or 'none'}")
     for held in found["subscriptions"]:
-        print(
-            f"{held['code']}  {held['product']} ({held['policy']})  {held['status']}  expires on {held['expires_on']}"
-        )
+        what = f"{held['code']}  {held['product']} ({held['policy']})  {held['reference']}"
+        print(f"{what}  {held['status']}  expires on {held['expires_on']}")
         for term in held["terms"]:
             print(f"    {term['starts_on']} .. {term['expires_on']}  recorded {_plain(term['recorded_at'])}")
         for step in held["transitions"]:
@@ -72,7 +71,9 @@ def card(number: str, pdf: Path | None) -> None:
     for item in shown.items:
         line, what = item.line, f"{item.code}  {item.product}  {item.reference}"
         period = f"{line.period.starts_on} .. {line.period.ends_on}"
-        print(f"    {what}  {period}  {line.quantity} x {line.unit_price}  VAT {line.vat_rate} %  {line.net}")
+        print(
+            f"    {what}  {period}  {line.quantity} x {line.unit_price}  VAT {line.vat_rate.normalize():f} %  {line.net}"
+        )
     print(f"total {shown.total} {shown.currency}, paid {stands.paid}, open {stands.open}")
     for step in stands.allocations:
         print(f"    {step.business_date}  {step.amount} {shown.currency}  {step.rule}")

@@ -14,7 +14,7 @@ from lifecycle.rules.subscriptions import Status, status_on
 _CUSTOMER = text("SELECT id, code, name FROM customers WHERE code = :code")
 
 _SUBSCRIPTIONS = text("""
-SELECT subscriptions.id, subscriptions.code, products.code AS product, policy
+SELECT subscriptions.id, subscriptions.code, coalesce(reference, '') AS reference, products.code AS product, policy
 FROM subscriptions JOIN products ON products.id = product_id
 WHERE customer_id = :customer
 ORDER BY subscriptions.code COLLATE "C"
@@ -53,9 +53,10 @@ GROUP BY currency HAVING sum(amount) <> 0 ORDER BY currency
 """)
 
 _PAYMENTS = text("""
-SELECT payments.id, bank_reference, received_on, payments.currency, purpose, number AS card, allocations.amount, rule
+SELECT payments.id, bank_reference, coalesce(received_on, allocations.business_date) AS received_on,
+    allocations.currency, purpose, number AS card, allocations.amount, rule
 FROM allocations
-JOIN payments ON payments.id = payment_id
+LEFT JOIN payments ON payments.id = payment_id
 LEFT JOIN cards ON cards.id = card_id
 WHERE allocations.customer_id = :customer AND allocations.business_date <= :day
 ORDER BY allocations.id
@@ -98,7 +99,7 @@ def _card(db: Connection, card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _subscription(
-    db: Connection, day: date, end_of_day: datetime, id_: int, code: str, product: str, policy: str
+    db: Connection, day: date, end_of_day: datetime, id_: int, code: str, reference: str, product: str, policy: str
 ) -> dict[str, Any]:
     asked = {"subscription": id_, "day": day, "end_of_day": end_of_day}
     terms = [dict(row) for row in db.execute(_TERMS, asked).mappings()]
@@ -107,6 +108,7 @@ def _subscription(
     last = Status(transitions[-1]["to"]) if transitions else None
     return {
         "code": code,
+        "reference": reference,
         "product": product,
         "policy": policy,
         "status": status_on(day, expires_on, last) if expires_on else None,
