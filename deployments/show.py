@@ -13,6 +13,7 @@ from lifecycle.rules.billing_card import print_form
 from lifecycle.rules.calendar import month_of
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.outbox import State
+from lifecycle.rules.payment import Purpose
 from lifecycle.settings import settings
 from tasks.issuer import issuer
 
@@ -48,7 +49,7 @@ def customer(code: str, day: date | None, *, as_json: bool) -> None:
         amounts = f"{card['total']} {card['currency']}, open {card['open']}"
         print(f"{card['number']}  revision {card['revision']}  {card['state']}  {amounts}  {card['reference']}")
     for paid in found["payments"]:
-        place = paid["card"] or paid["purpose"]
+        place = paid["card"] if paid["purpose"] == Purpose.CARD else paid["purpose"]
         print(f"{paid['received_on']}  {paid['amount']} {paid['currency']} to {place}  {paid['rule']}")
     for currency, credit in found["credit"].items():
         print(f"credit  {credit} {currency}")
@@ -71,9 +72,8 @@ def card(number: str, pdf: Path | None) -> None:
     for item in shown.items:
         line, what = item.line, f"{item.code}  {item.product}  {item.reference}"
         period = f"{line.period.starts_on} .. {line.period.ends_on}"
-        print(
-            f"    {what}  {period}  {line.quantity} x {line.unit_price}  VAT {line.vat_rate.normalize():f} %  {line.net}"
-        )
+        price = f"{line.quantity} x {line.unit_price}  VAT {line.vat_rate.normalize():f} %  {line.net}"
+        print(f"    {what}  {period}  {price}")
     print(f"total {shown.total} {shown.currency}, paid {stands.paid}, open {stands.open}")
     for step in stands.allocations:
         print(f"    {step.business_date}  {step.amount} {shown.currency}  {step.rule}")
