@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from lifecycle.persistence import card_documents
+from lifecycle.persistence import card_documents, payments
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.subscription_status import GIVEN, Learned, follow_policies, refresh
 from lifecycle.rendering import billing_card as rendering
@@ -137,6 +137,24 @@ def test_what_falls_due_later_joins_the_card_as_a_revision() -> None:
     run()
     run(date(2026, 3, 6))
     assert cards() == [("PF-2026-000001", 2, "open", Decimal("292.80"))]
+
+
+def test_nothing_joins_a_card_whose_payment_was_taken_back() -> None:
+    """What it has renewed is still owed on it."""
+    hold("C1", {"S1": date(2026, 3, 25), "S2": date(2026, 4, 5)})
+    run()
+    change("""
+        UPDATE cards SET state = 'paid';
+        UPDATE card_lines SET payable = false;
+        INSERT INTO card_renewals (card_id, subscription_id, term_id, business_date)
+        SELECT card_id, card_lines.subscription_id, terms.id, '2026-03-02'
+        FROM card_lines JOIN terms USING (subscription_id)""")
+    with transaction() as db:
+        payments.reopen(db, db.scalars(text("SELECT id FROM cards")).all())
+    run(date(2026, 3, 6))
+    assert cards() == [
+        ("PF-2026-000001", 1, "open", Decimal("146.40")), ("PF-2026-000002", 1, "open", Decimal("146.40"))
+    ]  # fmt: skip
 
 
 def test_a_custom_application_is_listed_and_nothing_else() -> None:
