@@ -182,6 +182,13 @@ def test_a_taking_back_takes_exactly_what_was_given() -> None:
     assert first.verdict is Verdict.OVER
 
 
+def test_what_was_put_on_a_card_that_is_void_since_is_taken_from_credit() -> None:
+    given = replace(payment(40, VOID.number, ONE), allocations=(card(VOID, 30), card(OPEN, 10)))
+    back = payment(-40, VOID.number, id_=2)
+    [decision], _ = match([back], CARDS, [given])
+    assert decision.allocations == (credit(VOID, -30), card(OPEN, -10))
+
+
 @pytest.mark.parametrize("back", [-99, -102])
 def test_a_taking_back_of_another_amount_is_a_persons(back: int) -> None:
     decisions, _ = match([payment(100, ONE), payment(back, ONE, id_=2)], CARDS, [])
