@@ -25,12 +25,16 @@ _WITHHELD = {
     Step.WITHHOLD_DELETING: NoticeKind.DELETED,
 }
 
+# How many days a message waited to be sent: its day moves on by as many, as nobody was told before.
+_WAITED = "coalesce(extract(day FROM {message}.sent_at - {message}.created_at), 0)::integer"
+
 # Of a card's mails that tell of a service, the first that was sent counts; where none was, the last.
 _SERVICES = f"""
 SELECT standing.subscription_id, subscription.code, product.code AS product, standing.expires_on, status,
     customer.email IS NOT NULL AS reachable, due_on, card.id AS card, number AS card_number,
-    mail.state AS mail_state, mail.business_date AS mailed_on,
-    warning.state AS warning_state, warning.business_date AS warned_on,
+    mail.state AS mail_state, mailed_on,
+    warning.state AS warning_state,
+    warning.business_date + {_WAITED.format(message="warning")} AS warned_on,
     CASE WHEN :trial THEN (
         SELECT jsonb_object_agg(kind, business_date) FROM messages
         WHERE key = ANY(ARRAY[{", ".join(f"'{kind}/' || lapse || '/withheld'" for kind in NoticeKind)}])
@@ -49,7 +53,8 @@ LEFT JOIN LATERAL (
             WHERE allocations.card_id = cards.id AND purpose = 'card')
 ) AS card ON true
 LEFT JOIN LATERAL (
-    SELECT state, business_date FROM card_lines JOIN messages ON key = 'billing-card/' || number || '/' || revision
+    SELECT state, business_date + {_WAITED.format(message="messages")} AS mailed_on
+    FROM card_lines JOIN messages ON key = 'billing-card/' || number || '/' || revision
     WHERE card_id = card.id AND card_lines.subscription_id = standing.subscription_id
         AND card_lines.expires_on = standing.expires_on
     ORDER BY state = 'sent' DESC, CASE WHEN state = 'sent' THEN revision ELSE -revision END LIMIT 1

@@ -48,7 +48,8 @@ class Service:
     """A service as a sweep sees it: its current lapse, and what was done about it.
 
     `card` is the open card that it stands on with its present expiry, `card_number` that card's number. `card_mail` is
-    the mail of that card which told of this service and was sent first; where none was, the last one that was not.
+    the mail of that card which told of this service and was sent first; where none was, the last one that was not. Its
+    day, and that of `warning`, is the business date of the run moved on by the days that the mail waited to be sent.
     `due_on`: the day on which a sweep must look at it. `withheld`: the steps recorded as withheld for this lapse, and
     the business dates on which they were.
     """

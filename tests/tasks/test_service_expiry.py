@@ -316,6 +316,19 @@ def test_a_warning_that_was_not_sent_deletes_nothing(home: Path) -> None:
     assert sweep(DELETED_ON + timedelta(days=1)) == {Step.DELETE: 1}
 
 
+@pytest.mark.parametrize("waited", ["card", "warning"])
+def test_the_days_that_a_mail_waited_to_be_sent_are_waited_for_once_more(home: Path, waited: str) -> None:
+    """An outage of the mail server: nobody was told before it ended."""
+    carded("S1", mailed_on=date(2026, 3, 2))
+    kind, day = ("billing-card", SUSPENDED_ON) if waited == "card" else ("deletion-warning", DELETED_ON)
+    if waited == "warning":
+        lived(SUSPENDED_ON, WARNED_ON)
+    with transaction() as db:
+        sent = "UPDATE messages SET sent_at = created_at + interval '3 days 2 hours' WHERE kind = :kind"
+        db.execute(text(sent), {"kind": kind})
+    assert [sweep(day + timedelta(days=n)).total() for n in (0, 2, 3)] == [0, 0, 1]
+
+
 def test_a_service_found_late_is_suspended_and_warned_at_once_and_deleted_after_the_wait(home: Path) -> None:
     carded("S1", "S2")
     late = date(2026, 8, 1)
