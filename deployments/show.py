@@ -122,7 +122,7 @@ def open_cards_on(day: date | None, xlsx: Path | None) -> None:
         owed = f"{service.card}, open {service.open} {service.currency}" if service.card else "no open card"
         print(f"suspended  {service.code}  since {service.since}  {owed}")
     for payment in found.unassigned:
-        print(f"unassigned  {payment.bank_reference}  {payment.received_on}  {payment.left} {payment.currency}")
+        print(f"unassigned  payment {payment.id}  {payment.received_on}  {payment.left} {payment.currency}")
 
 
 def messages(states: list[State], most: int) -> None:

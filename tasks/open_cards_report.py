@@ -99,8 +99,8 @@ def _tables(found: OpenCards) -> list[Table]:
         ),
         _first(
             "Unassigned payments",
-            ("bank reference", "received", "currency", "unassigned"),
-            [(it.bank_reference, str(it.received_on), it.currency, _money(it.left)) for it in found.unassigned],
+            ("payment", "received", "currency", "unassigned"),
+            [(it.id, str(it.received_on), it.currency, _money(it.left)) for it in found.unassigned],
         ),
     ]
 

@@ -68,7 +68,7 @@ ORDER BY subscriptions.code COLLATE "C"
 """)
 
 _UNASSIGNED = text("""
-SELECT bank_reference, received_on, coalesce(payer, ''), remittance, currency, amount, coalesce(assigned, 0)
+SELECT id, bank_reference, received_on, coalesce(payer, ''), remittance, currency, amount, coalesce(assigned, 0)
 FROM payments
 LEFT JOIN (
     SELECT payment_id, sum(amount) AS assigned FROM allocations WHERE business_date <= :day GROUP BY payment_id

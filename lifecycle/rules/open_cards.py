@@ -90,6 +90,7 @@ class SuspendedService:
 class Unassigned:
     """A payment of which not everything went to a card, to credit or back. `assigned` is what did."""
 
+    id: int
     bank_reference: str
     received_on: date
     payer: str

@@ -35,7 +35,7 @@ FOUND = OpenCards(
         SuspendedService("S-1", "=1", "Hosting", "C-1", "D'Alò", date(2026, 12, 9), "PF-1", "EUR", Decimal("100.10")),
         SuspendedService("S-2", "", "Hosting", "C-1", "D'Alò", date(2026, 12, 9), None, None, None),
     ],
-    unassigned=[Unassigned("B-1", date(2026, 12, 4), HOSTILE, HOSTILE, "EUR", Decimal(50), Decimal(20))],
+    unassigned=[Unassigned(1, "B-1", date(2026, 12, 4), HOSTILE, HOSTILE, "EUR", Decimal(50), Decimal(20))],
 )
 
 

@@ -53,7 +53,7 @@ def test_the_summary_has_figures_by_currency_and_codes_and_nobodys_name(told: To
     assert "| CHF | total | 1 | 122.00 | 0.00 | 122.00 |" in page
     assert "| unassigned | EUR | 1 | 10.00 |" in page
     assert f"| C{SHOWN} | EUR | 15.00 |" in page
-    assert "| B1 | 2026-12-01 | EUR | 10.00 |" in page
+    assert "| 1 | 2026-12-01 | EUR | 10.00 |" in page
     assert "| S0 | 2026-12-08 | PF-0 | CHF | 122.00 |" in page
     assert f"Suspended services, the first {SHOWN} of {SHOWN + 1}" in page
     assert "Customer C" not in page
