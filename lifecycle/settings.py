@@ -142,11 +142,7 @@ class Policy(_Group):
     report_expired_from_months: int = Field(default=3, ge=0, le=6)
     warning_days: int = Field(default=30, ge=0)
     card_lead_days: int = Field(default=30, ge=0, le=366)
-    card_reminder_days: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_days)] = (
-        15,
-        7,
-        1,
-    )
+    card_reminder_days: Days = (15, 7, 1)
     card_shows_vat: bool = True
     suspend_after_days: int = Field(default=7, ge=0)
     deletion_warning_days: int = Field(default=7, ge=0)
