@@ -24,7 +24,6 @@ from lifecycle.rules.billing_card import (
     Service,
     number_of,
     period_after,
-    total_of,
 )
 from lifecycle.rules.outbox import State
 
@@ -140,15 +139,10 @@ def locked(db: Connection, customers: Sequence[int], until: date) -> dict[int, A
 def _open_card(row: Row[Any], lines: frozenset[Line]) -> OpenCard:
     return OpenCard(
         id=row.id,
-        number=row.number,
-        customer_id=row.customer_id,
         currency=row.currency,
-        revision=row.revision,
         trial=row.trial,
-        issued_on=row.issued_on,
         due_on=row.due_on,
         revised_on=row.revised_on,
-        mailed_revision=row.mailed_revision,
         reminded_for=row.reminded_for,
         paid=row.paid,
         paid_in_part=row.paid_in_part,
@@ -246,7 +240,7 @@ def record(db: Connection, wanted: Sequence[Change], run: Run) -> list[int]:
         _REVISE,
         {
             "cards": cards,
-            "totals": [total_of(change.lines) for change in wanted],
+            "totals": [change.total for change in wanted],
             "due": [min(line.expires_on for line in change.lines) for change in wanted],
             "day": run.day,
             "live": run.live,

@@ -151,15 +151,10 @@ class OpenCard:
     """
 
     id: int
-    number: str
-    customer_id: int
     currency: str
-    revision: int
     trial: bool
-    issued_on: date
     due_on: date
     revised_on: date
-    mailed_revision: int
     reminded_for: date | None
     paid: Decimal
     paid_in_part: bool

@@ -47,15 +47,10 @@ def line(subscription: int = 1, expires_on: date = date(2026, 3, 20), **changed:
 def card(*lines: Line, **changed: Any) -> OpenCard:
     values: dict[str, Any] = {
         "id": 7,
-        "number": "PF-2026-000007",
-        "customer_id": 3,
         "currency": "EUR",
-        "revision": 1,
         "trial": False,
-        "issued_on": date(2026, 2, 20),
         "due_on": min((line.expires_on for line in lines), default=date(2026, 3, 20)),
         "revised_on": date(2026, 2, 20),
-        "mailed_revision": 1,
         "reminded_for": None,
         "paid": Decimal(0),
         "paid_in_part": False,
