@@ -129,6 +129,8 @@ def test_vat_is_rounded_half_up_on_the_sum_of_each_rate() -> None:
     )
     assert total_of(lines) == Decimal("11.01")
     assert rate_totals([line(unit_price=Decimal("0.25"))])[0].vat == Decimal("0.06")
+    # 10 % of 0.45 is 0.045: up, and not to the even cent
+    assert rate_totals([line(unit_price=Decimal("0.45"), vat_rate=Decimal(10))])[0].vat == Decimal("0.05")
 
 
 @given(
