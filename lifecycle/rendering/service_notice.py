@@ -17,7 +17,7 @@ _MAILS = {
 def content(notice: Notice, issuer: Issuer) -> Content:
     """The mail. It names the day of each step and never a number of days, which a late notice would get wrong.
 
-    Raises ValueError for a notice that asks for money and does not say on which card, or to whom.
+    Raises ValueError for a notice that asks for money and does not say to whom.
     """
     facts: dict[str, object] = {"card": notice.card}
     if notice.kind is not NoticeKind.DELETED:
@@ -38,8 +38,8 @@ def content(notice: Notice, issuer: Issuer) -> Content:
 
 
 def _payment(notice: Notice) -> dict[str, object]:
-    if notice.card is None or notice.payee is None:
-        raise ValueError(f"a {notice.kind} asks for money and names no card or payee")
+    if notice.payee is None:
+        raise ValueError(f"a {notice.kind} asks for money and names no payee")
     return {
         "to_pay": money(notice.to_pay, notice.currency, notice.locale),
         "payee": replace(notice.payee, iban=print_form(notice.payee.iban)),

@@ -24,7 +24,7 @@ class Notice:
 
     `day` is the day of the step: on which it was suspended, from which it will be deleted for good, on which it was
     deleted. `card` is the number of the card that stands for it, `to_pay` what is left to pay of the whole card.
-    For DELETED `card` is the one that has become void, None where it goes on for other services, and nothing is to pay.
+    For DELETED `card` is void, nothing is to pay, and `payee` is None.
     """
 
     kind: NoticeKind
@@ -35,7 +35,7 @@ class Notice:
     locale: Locale
     expires_on: date
     day: date
-    card: str | None
+    card: str
     to_pay: Decimal
     currency: str
     payee: Payee | None
