@@ -133,7 +133,8 @@ OTHER = NamedCard(2, TWO, 20, "EUR", CardState.OPEN, Decimal(50), Decimal(0))
 VOID = NamedCard(3, "PF-2026-000003", 30, "EUR", CardState.VOID, Decimal(70), Decimal(0))
 PAID = NamedCard(4, "PF-2026-000004", 40, "EUR", CardState.PAID, Decimal(150), Decimal(150))
 DOLLARS = NamedCard(5, "PF-2026-000005", 50, "USD", CardState.OPEN, Decimal(100), Decimal(0))
-CARDS = {card.number: card for card in (OPEN, OTHER, VOID, PAID, DOLLARS)}
+FREE = NamedCard(6, "PF-2026-000006", 60, "EUR", CardState.OPEN, Decimal(0), Decimal(0))
+CARDS = {card.number: card for card in (OPEN, OTHER, VOID, PAID, DOLLARS, FREE)}
 UNKNOWN = "PF-2026-999999"
 
 
@@ -160,6 +161,8 @@ def credit(of: NamedCard, amount: int) -> Allocation:
         (payment(100, ONE, PAID.number), Verdict.OTHER_SUM, []),
         (payment(170, ONE, VOID.number), Verdict.OTHER_SUM, []),
         (payment(100, PAID.number), Verdict.REPEATED, [credit(PAID, 100)]),
+        (payment(5, FREE.number), Verdict.REPEATED, [credit(FREE, 5)]),
+        (payment(100, ONE, FREE.number), Verdict.OTHER_SUM, []),
         (payment(70, VOID.number), Verdict.VOID, [credit(VOID, 70)]),
         (payment(100, DOLLARS.number), Verdict.CURRENCY, []),
         (payment(200, ONE, DOLLARS.number), Verdict.CURRENCY, []),
