@@ -132,6 +132,14 @@ def test_a_service_renewed_otherwise_leaves_its_card_and_the_last_one_makes_it_v
     assert rows("SELECT count(*) FROM card_lines WHERE payable") == [(0,)]
 
 
+def test_a_service_whose_currency_changes_moves_to_a_card_in_that_currency() -> None:
+    hold("C1", {"S1": date(2026, 3, 20)})
+    run()
+    change("UPDATE products SET currency = 'CHF'")
+    run(DAY + timedelta(days=1))
+    assert rows("SELECT state, currency FROM cards ORDER BY id") == [("void", "EUR"), ("open", "CHF")]
+
+
 def test_what_falls_due_later_joins_the_card_as_a_revision() -> None:
     hold("C1", {"S1": date(2026, 3, 25), "S2": date(2026, 4, 5)})
     run()
