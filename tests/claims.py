@@ -1,0 +1,199 @@
+"""What the product page says of cards, money and services, as queries over the facts: none may find a row, ever.
+
+Written from the page's words. They share no code with the program, and read none of what it has derived from the facts,
+except to hold that against them.
+"""
+
+from datetime import date
+
+from sqlalchemy import Connection, text
+
+# The expiry of each subscription, from its terms; where it stands, from its last transition.
+_FACTS = """
+WITH expiry AS (
+    SELECT DISTINCT ON (subscription_id) subscription_id, expires_on FROM terms
+    ORDER BY subscription_id, starts_on DESC, recorded_at DESC
+), status AS (
+    SELECT DISTINCT ON (subscription_id) subscription_id, to_status FROM transitions ORDER BY subscription_id, id DESC
+), held AS (
+    SELECT subscriptions.id, subscriptions.code, customer_id, policy, currency, expires_on,
+        coalesce(to_status, 'active') AS status
+    FROM subscriptions JOIN products ON products.id = product_id
+    JOIN expiry ON expiry.subscription_id = subscriptions.id
+    LEFT JOIN status ON status.subscription_id = subscriptions.id
+), on_card AS (
+    SELECT cards.*, coalesce((SELECT sum(amount) FROM allocations WHERE card_id = cards.id AND purpose = 'card'), 0)
+        AS paid
+    FROM cards
+), line AS (
+    SELECT card_lines.*, number, state FROM card_lines
+    JOIN cards ON cards.id = card_id AND cards.revision = card_lines.revision
+), placed AS (
+    SELECT payments.id, payments.amount, reverses_id, coalesce(sum(allocations.amount), 0) AS placed
+    FROM payments LEFT JOIN allocations ON payment_id = payments.id GROUP BY payments.id
+), mail AS (
+    SELECT messages.*, facts ->> 'card' AS card, (facts ->> 'revision')::int AS revision,
+        (facts ->> 'expires_on')::date AS lapse
+    FROM messages
+)
+"""
+
+CLAIMS = {
+    "money that is moved within the house neither grows nor shrinks": """
+        SELECT currency, sum(amount) FROM allocations WHERE payment_id IS NULL GROUP BY currency HAVING sum(amount) <> 0
+        """,
+    "of a payment at most itself is placed": """
+        SELECT id, amount, placed FROM placed WHERE placed * sign(amount) NOT BETWEEN 0 AND abs(amount)
+        """,
+    "what was taken back is placed nowhere, but for what was refunded": """
+        SELECT back.id, back.placed, original.placed FROM placed AS back JOIN placed AS original
+            ON original.id = back.reverses_id
+        WHERE back.placed + original.placed
+            <> (SELECT coalesce(sum(amount), 0) FROM allocations WHERE payment_id = original.id AND purpose = 'refund')
+        """,
+    "money stays in its currency and with its customer": """
+        SELECT allocations.id FROM allocations
+        LEFT JOIN payments ON payments.id = payment_id LEFT JOIN cards ON cards.id = card_id
+        WHERE allocations.currency <> coalesce(payments.currency, allocations.currency)
+            OR allocations.currency <> coalesce(cards.currency, allocations.currency)
+            OR allocations.customer_id <> coalesce(cards.customer_id, allocations.customer_id)
+        """,
+    "no more credit is used than there is, but for what the bank took back": """
+        SELECT customer_id, currency, sum(amount) FROM allocations
+        WHERE purpose = 'credit' GROUP BY customer_id, currency
+        HAVING sum(amount) < coalesce(sum(amount) FILTER (WHERE rule = 'taken back by the bank'), 0)
+        """,
+    "numbers go from 1 to n without holes": """
+        SELECT year, numbers FROM (
+            SELECT extract(year FROM issued_on) AS year, array_agg(number ORDER BY number) AS numbers
+            FROM cards GROUP BY 1
+        ) AS made
+        WHERE numbers <> (
+            SELECT array_agg('PF-' || year || '-' || lpad(serial::text, 6, '0') ORDER BY serial)
+            FROM generate_series(1, cardinality(numbers)) AS serial)
+        """,
+    "a card costs the sum of its last revision's lines, VAT per rate and half up": """
+        SELECT number, total, cost FROM cards JOIN LATERAL (
+            SELECT sum(net + round(net * vat_rate / 100, 2)) AS cost FROM (
+                SELECT vat_rate, sum(quantity * unit_price) AS net FROM line WHERE card_id = cards.id GROUP BY vat_rate
+            ) AS rate
+        ) AS rates ON true WHERE total IS DISTINCT FROM cost
+        """,
+    "a card falls due with the first of its lines": """
+        SELECT number FROM cards WHERE due_on <> (SELECT min(expires_on) FROM line WHERE card_id = cards.id)
+        """,
+    "each revision has its document, unchanged": """
+        SELECT number, cards.revision FROM cards LEFT JOIN card_revisions AS made
+            ON card_id = id AND made.revision = cards.revision
+        WHERE digest IS DISTINCT FROM encode(sha256(document), 'hex') OR made.total <> cards.total
+            OR (SELECT count(*) FROM card_revisions WHERE card_id = cards.id) <> cards.revision
+        """,
+    "a paid card was paid in full and no more": """
+        SELECT number, total, paid FROM on_card WHERE state = 'paid' AND paid <> total
+        """,
+    "an open card is not paid in full": """
+        SELECT number, total, paid FROM on_card WHERE state = 'open' AND NOT trial AND NOT (0 <= paid AND paid < total)
+        """,
+    "what was paid on a void card is credit": """
+        SELECT number, paid FROM on_card WHERE state = 'void' AND paid <> 0
+        """,
+    "only the last revision of an open card is payable": """
+        SELECT number, payable.revision FROM card_lines AS payable JOIN cards ON cards.id = card_id
+        WHERE payable AND (state <> 'open' OR payable.revision <> cards.revision)
+        """,
+    "a service stands on one open card": """
+        SELECT subscription_id FROM card_lines WHERE payable GROUP BY subscription_id HAVING count(*) > 1
+        """,
+    "what stands on a card is its customer's": """
+        SELECT number FROM line JOIN cards USING (number) JOIN held ON held.id = subscription_id
+        WHERE held.customer_id <> cards.customer_id
+        """,
+    "a paid card has renewed each of its lines, unless that was renewed otherwise or is deleted": """
+        SELECT number, subscription_id FROM line JOIN held ON held.id = subscription_id
+        WHERE state = 'paid' AND held.expires_on <= line.expires_on AND status <> 'deleted'
+        """,
+    "a renewal has the period of its line, which begins where the last one ended": """
+        SELECT line.number, line.subscription_id FROM card_renewals
+        LEFT JOIN line USING (card_id, subscription_id) LEFT JOIN terms ON terms.id = term_id
+        WHERE (terms.starts_on, terms.expires_on) IS DISTINCT FROM (line.starts_on, line.ends_on)
+            OR line.starts_on <> line.expires_on + 1
+        """,
+    "no period of a service is renewed by two cards": """
+        SELECT subscription_id, starts_on FROM card_renewals JOIN terms USING (subscription_id)
+        WHERE terms.id = term_id GROUP BY subscription_id, starts_on HAVING count(*) > 1
+        """,
+    "only a card that was paid has renewed, and it is still owed where that was taken back": """
+        SELECT number, on_card.state FROM card_renewals JOIN on_card ON on_card.id = card_id
+        WHERE on_card.state = 'void' OR (on_card.state = 'open' AND NOT EXISTS (
+            SELECT FROM allocations WHERE allocations.card_id = on_card.id AND amount < 0))
+        """,
+    "where a service stands is what its facts say": """
+        SELECT code FROM held JOIN subscription_status AS standing ON subscription_id = held.id
+        WHERE (held.expires_on, held.status) <> (standing.expires_on, standing.status)
+        """,
+    "what is deleted stays so, and stands on no open card": """
+        SELECT held.code FROM held JOIN transitions ON subscription_id = held.id AND to_status = 'deleted'
+        WHERE status <> 'deleted' OR EXISTS (SELECT FROM line WHERE line.subscription_id = held.id AND payable)
+        """,
+    "nothing is suspended or deleted before its day, nor without its card sent a week before": """
+        SELECT held.code, to_status, business_date FROM transitions JOIN held ON held.id = subscription_id
+        JOIN terms ON terms.id = term_id
+        WHERE to_status IN ('suspended', 'deleted') AND (
+            business_date <= terms.expires_on + CASE to_status WHEN 'suspended' THEN 7 ELSE 60 END
+            OR NOT EXISTS (
+                SELECT FROM mail JOIN cards ON number = mail.card
+                JOIN card_lines AS told ON told.card_id = cards.id AND told.revision = mail.revision
+                WHERE kind = 'billing-card' AND mail.state = 'sent'
+                    AND mail.business_date <= transitions.business_date - 7
+                    AND told.subscription_id = held.id AND told.expires_on = terms.expires_on))
+        """,
+    "nothing is deleted without a suspension, and a warning sent a week before": """
+        SELECT held.code, gone.business_date FROM transitions AS gone JOIN held ON held.id = subscription_id
+        JOIN terms ON terms.id = term_id
+        WHERE to_status = 'deleted' AND (
+            NOT EXISTS (
+                SELECT FROM mail WHERE kind = 'deletion-warning' AND mail.state = 'sent'
+                    AND mail.business_date <= gone.business_date - 7
+                    AND mail.subscription_id = held.id AND lapse = terms.expires_on)
+            OR NOT EXISTS (
+                SELECT FROM transitions AS cut WHERE cut.subscription_id = held.id AND cut.to_status = 'suspended'
+                    AND cut.term_id = gone.term_id AND cut.id < gone.id))
+        """,
+    "each suspension and deletion has one call, and so has each way back": """
+        SELECT held.code, transitions.to_status FROM transitions JOIN held ON held.id = subscription_id
+        WHERE 1 <> (SELECT count(*) FROM messages WHERE channel = 'call' AND facts ->> 'transition' = transitions.id::text)
+        """,
+    "a customer is told once": """
+        SELECT kind, coalesce(card, subscription_id::text), coalesce(revision, 0), lapse FROM mail
+        WHERE channel = 'mail' AND kind <> 'card-reminder' AND state <> 'withheld'
+        GROUP BY 1, 2, 3, 4 HAVING count(*) > 1
+        """,
+    "before the go-live nothing leaves": """
+        SELECT key, state FROM messages WHERE state <> 'withheld' AND business_date < CASE
+            WHEN kind IN ('billing-card', 'card-reminder', 'renewal-confirmed') THEN cast(:cards_from AS date)
+            ELSE cast(:services_from AS date) END
+        """,
+    "what was withheld never leaves": """
+        SELECT key FROM messages WHERE key LIKE '%/withheld' AND state <> 'withheld'
+        """,
+    "before the go-live no service is touched": """
+        SELECT id FROM transitions WHERE to_status <> 'active' AND business_date < cast(:services_from AS date)
+        """,
+    "of a card for trial nobody hears": """
+        SELECT key FROM mail JOIN cards ON number = mail.card WHERE trial AND mail.state <> 'withheld'
+        """,
+}
+
+_ALL = text(
+    _FACTS
+    + " UNION ALL ".join(
+        f"SELECT '{claim.replace(chr(39), chr(39) * 2)}' AS claim, to_json(broken)::text AS by FROM ({query}) AS broken"
+        for claim, query in CLAIMS.items()
+    )
+)
+
+
+def broken(db: Connection, cards_from: date, services_from: date) -> list[tuple[str, str]]:
+    """The claims that do not hold, each with what breaks it. The days are those of going live."""
+    asked = {"cards_from": cards_from, "services_from": services_from}
+    return [(row.claim, row.by) for row in db.execute(_ALL, asked)]
