@@ -155,18 +155,18 @@ CLAIMS = {
                 SELECT FROM mail WHERE kind = 'deletion-warning' AND mail.state = 'sent'
                     AND mail.business_date <= gone.business_date - 7
                     AND mail.subscription_id = held.id AND lapse = terms.expires_on)
-            OR NOT EXISTS (
-                SELECT FROM transitions AS cut WHERE cut.subscription_id = held.id AND cut.to_status = 'suspended'
-                    AND cut.term_id = gone.term_id AND cut.id < gone.id))
+            OR 'suspended' IS DISTINCT FROM (
+                SELECT to_status FROM transitions AS earlier
+                WHERE earlier.subscription_id = held.id AND earlier.id < gone.id ORDER BY id DESC LIMIT 1))
         """,
     "each suspension and deletion has one call, and so has each way back": """
         SELECT held.code, transitions.to_status FROM transitions JOIN held ON held.id = subscription_id
         WHERE 1 <> (SELECT count(*) FROM messages WHERE channel = 'call' AND facts ->> 'transition' = transitions.id::text)
         """,
     "a customer is told once": """
-        SELECT kind, coalesce(card, subscription_id::text), coalesce(revision, 0), lapse FROM mail
+        SELECT kind, card, subscription_id, revision, lapse FROM mail
         WHERE channel = 'mail' AND kind <> 'card-reminder' AND state <> 'withheld'
-        GROUP BY 1, 2, 3, 4 HAVING count(*) > 1
+        GROUP BY kind, card, subscription_id, revision, lapse HAVING count(*) > 1
         """,
     "before the go-live nothing leaves": """
         SELECT key, state FROM messages WHERE state <> 'withheld' AND business_date < CASE
