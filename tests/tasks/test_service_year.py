@@ -152,7 +152,7 @@ def test_who_never_pays(
     card, *reminders, suspended, warned, deleted = days
     year = Year(home, months, starts_on, expires_on)
     for day in days:
-        year.lives(shifted(day, -1), shifted(day, 1))
+        year.lives(shifted(day, -1), day)
     assert year.mails == [
         (card, "billing-card"),
         *((day, "card-reminder") for day in reminders),
