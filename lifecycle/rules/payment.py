@@ -6,7 +6,7 @@ refunded and unassigned.
 """
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -210,7 +210,7 @@ def decide(payment: Received, cards: Mapping[str, NamedCard], originals: Sequenc
     `originals` are earlier payments that a taking back may be of. Only exactly one of the same amount will do.
     """
     if payment.amount < 0:
-        return _taken_back(payment, cards, originals)
+        return _taken_back(payment, originals, cards)
     if not payment.numbers:
         return Decision(payment, Verdict.UNNAMED)
     if any(number not in cards for number in payment.numbers):
@@ -245,27 +245,27 @@ def _onto(card: NamedCard, amount: Decimal) -> Allocation:
     return Allocation(Purpose.CARD, amount, card.customer_id, card.id)
 
 
-def _taken_back(payment: Received, cards: Mapping[str, NamedCard], originals: Sequence[Received]) -> Decision:
-    """Exactly what the original gave is taken away again; what of it was refunded is a loss that a person must see.
-
-    What it gave to a card that became void since is its customer's credit by now, and is taken away from there.
-    """
+def _taken_back(payment: Received, originals: Sequence[Received], cards: Mapping[str, NamedCard]) -> Decision:
+    """What the original gave is taken away again; what of it was refunded is a loss that a person must see."""
     fitting = [each for each in originals if _may_be_of(payment, each)]
     named = [each for each in fitting if each.bank_reference in payment.originals]
     if len(named or fitting) != 1:
         return Decision(payment, Verdict.UNMATCHED)
     [original] = named or fitting
+    paid = {card.id: card.paid for number in original.numbers if (card := cards.get(number))}
     given = (each for each in original.allocations if each.purpose is not Purpose.REFUND)
-    named_cards = (cards[number] for number in original.numbers if number in cards)
-    void = {card.id for card in named_cards if card.state is CardState.VOID}
-    back = tuple(_away(each, void) for each in given)
+    back = tuple(taken for each in given for taken in _taken_away(each, paid))
     return Decision(payment, Verdict.REVERSED, back, original.id)
 
 
-def _away(given: Allocation, void: Container[int]) -> Allocation:
-    if given.card_id in void:
-        return Allocation(Purpose.CREDIT, -given.amount, given.customer_id)
-    return replace(given, amount=-given.amount)
+def _taken_away(part: Allocation, paid: Mapping[int, Decimal]) -> Iterator[Allocation]:
+    """From a card at most what is still on it: what a void card, or one that became cheaper, gave back is in credit."""
+    there = max(paid[part.card_id], NOTHING) if part.card_id is not None else NOTHING
+    from_card = min(part.amount, there)
+    if from_card:
+        yield replace(part, amount=-from_card)
+    if part.amount > from_card:
+        yield Allocation(Purpose.CREDIT, from_card - part.amount, part.customer_id)
 
 
 def _may_be_of(payment: Received, original: Received) -> bool:

@@ -185,11 +185,20 @@ def test_a_taking_back_takes_exactly_what_was_given() -> None:
     assert first.verdict is Verdict.OVER
 
 
-def test_what_was_put_on_a_card_that_is_void_since_is_taken_from_credit() -> None:
-    given = replace(payment(40, VOID.number, ONE), allocations=(card(VOID, 30), card(OPEN, 10)))
-    back = payment(-40, VOID.number, id_=2)
-    [decision], _ = match([back], CARDS, [given])
-    assert decision.allocations == (credit(VOID, -30), card(OPEN, -10))
+@pytest.mark.parametrize(
+    ("now", "taken"),
+    [
+        # Void: all that was paid of it is in credit.
+        (replace(OPEN, state=CardState.VOID), [credit(OPEN, -100)]),
+        # It has become cheaper: 40 of what was paid of it is in credit.
+        (replace(OPEN, total=Decimal(60), paid=Decimal(60)), [card(OPEN, -60), credit(OPEN, -40)]),
+    ],
+)
+def test_a_taking_back_follows_the_money_into_credit(now: NamedCard, taken: list[Allocation]) -> None:
+    given = replace(payment(100, ONE), allocations=(card(OPEN, 100),))
+    back = payment(-100, ONE, id_=2)
+    (decision,), _ = match([back], CARDS | {ONE: now}, [given])
+    assert decision == Decision(back, Verdict.REVERSED, tuple(taken), given.id)
 
 
 @pytest.mark.parametrize("back", [-99, -102])
