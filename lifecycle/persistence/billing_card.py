@@ -85,8 +85,7 @@ SELECT subscription_id FROM subscription_status WHERE subscription_id IN (
 ORDER BY subscription_id FOR UPDATE""")
 
 _CARDS = text("""
-SELECT cards.*, coalesce(paid, 0) AS paid, coalesce(received, 0) > 0 AS paid_in_part,
-    EXISTS (SELECT FROM card_renewals WHERE card_id = cards.id) AS has_renewed
+SELECT cards.*, coalesce(paid, 0) AS paid, coalesce(received, 0) > 0 AS paid_in_part
 FROM cards LEFT JOIN LATERAL (
     SELECT sum(amount) AS paid, sum(amount) FILTER (WHERE payment_id IS NOT NULL) AS received
     FROM allocations WHERE card_id = cards.id AND purpose = 'card') AS allocated ON true
@@ -146,7 +145,6 @@ def _open_card(row: Row[Any], lines: frozenset[Line]) -> OpenCard:
         reminded_for=row.reminded_for,
         paid=row.paid,
         paid_in_part=row.paid_in_part,
-        has_renewed=row.has_renewed,
         lines=lines,
     )
 

@@ -95,7 +95,8 @@ _PAID = text("""
     SELECT card_id, sum(amount) FROM allocations
     WHERE card_id = ANY(:ids) AND purpose = 'card' GROUP BY card_id""")
 
-# A line that has renewed its term does not do so twice, and one that stands on another open card is that card's.
+# A card that has renewed anything is owed for it and stays as it is: nothing on it can be revised or become void. What
+# stands on another open card is that card's.
 _REOPEN = text("""
     WITH reopened AS (
         UPDATE cards SET state = 'open', closed_on = NULL WHERE id = ANY(:ids) AND state = 'paid'
@@ -103,9 +104,7 @@ _REOPEN = text("""
     ), payable AS (
         SELECT DISTINCT ON (subscription_id, starts_on) card_id, line.revision, subscription_id
         FROM card_lines AS line JOIN reopened ON reopened.id = card_id AND reopened.revision = line.revision
-        WHERE NOT EXISTS (
-                SELECT FROM card_renewals AS done
-                WHERE done.card_id = line.card_id AND done.subscription_id = line.subscription_id)
+        WHERE NOT EXISTS (SELECT FROM card_renewals AS done WHERE done.card_id = line.card_id)
             AND NOT EXISTS (
                 SELECT FROM card_lines AS other
                 WHERE other.subscription_id = line.subscription_id AND other.starts_on = line.starts_on
@@ -256,7 +255,7 @@ def _add(db: Connection, rows: Iterable[tuple[int | None, str, Allocation, str, 
 
 
 def reopen(db: Connection, cards: Sequence[int]) -> None:
-    """Open paid cards of which money was taken back: what they have not renewed can be paid by them again."""
+    """Open paid cards of which money was taken back: their customers owe it again."""
     db.execute(_REOPEN, {"ids": list(cards)})
 
 

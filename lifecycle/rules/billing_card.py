@@ -147,7 +147,7 @@ class OpenCard:
     """A card that can be paid, as it was last revised.
 
     `paid` is what was paid of it so far, by credit too; `paid_in_part` says whether the customer paid any of that now.
-    `has_renewed`: it was paid in full and renewed services, and then the bank took the money back.
+    Without lines it has renewed its services already, by a payment that was taken back.
     """
 
     id: int
@@ -158,7 +158,6 @@ class OpenCard:
     reminded_for: date | None
     paid: Decimal
     paid_in_part: bool
-    has_renewed: bool
     lines: frozenset[Line]
 
 
@@ -186,12 +185,12 @@ def changes(
     """What a run for `day` does to a customer's cards, given all its services that are due and its open cards.
 
     What falls due joins the customer's card in its currency as a new revision, unless that card is overdue: nobody
-    shall be cut off from one service for not having paid another. A card that has renewed stays as it is: it asks for
-    terms that its customer already has. `live`: a card of the trial time becomes a real one.
+    shall be cut off from one service for not having paid another. What a card has renewed is owed as it stands: such a
+    card is left alone. `live`: a card of the trial time becomes a real one.
     """
-    revisable = [card for card in cards if not card.has_renewed]
-    wanted: dict[int, list[Line]] = {card.id: [] for card in cards}
-    joining = {card.currency: card for card in sorted(revisable, key=lambda card: card.id) if card.due_on >= day}
+    payable = [card for card in cards if card.lines]
+    wanted: dict[int, list[Line]] = {card.id: [] for card in payable}
+    joining = {card.currency: card for card in sorted(payable, key=lambda card: card.id) if card.due_on >= day}
     fresh: dict[str, list[Line]] = defaultdict(list)
     for service in services:
         host = joining.get(service.currency)
@@ -203,7 +202,7 @@ def changes(
             fresh[service.currency].append(service.line)
     revised = [
         Change(customer, card.currency, card, _in_order(wanted[card.id]))
-        for card in revisable
+        for card in payable
         if frozenset(wanted[card.id]) != card.lines or (card.trial and live)
     ]
     return revised + [Change(customer, currency, None, _in_order(lines)) for currency, lines in sorted(fresh.items())]

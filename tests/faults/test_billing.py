@@ -20,7 +20,14 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings as hypothesis_settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import text
 
 from deployments import payments as operator
@@ -269,7 +276,9 @@ class History(RuleBasedStateMachine):
         assert books() == before, "a dry run changed something"
         self.somehow(way, lambda: self._billed(day, portion))
         after = books()
-        assert self._as_listed(before, after) == Counter({name: dry.counts[name] for name in self._as_listed(before, before)})
+        assert self._as_listed(before, after) == Counter(
+            {name: dry.counts[name] for name in self._as_listed(before, before)}
+        )
         new = [(number, str(total)) for number, *_, total, _ in after["cards"] - before["cards"]]
         assert sorted(total for _, _, _, total, _ in dry.cards) == sorted(
             total
@@ -291,7 +300,11 @@ class History(RuleBasedStateMachine):
         states = Counter({state: 0 for state in ("open", "paid", "void")})
         states.update(row[3] for row in after["cards"])
         states.subtract(row[3] for row in before["cards"])
-        kinds = Counter((row[1], row[2]) for row in after["messages"] - before["messages"] if row[0] not in {r[0] for r in before["messages"]})
+        kinds = Counter(
+            (row[1], row[2])
+            for row in after["messages"] - before["messages"]
+            if row[0] not in {r[0] for r in before["messages"]}
+        )
         return Counter(
             {
                 "cards void": states["void"],
@@ -335,7 +348,9 @@ class History(RuleBasedStateMachine):
         self.somehow(way, lambda: sweeping.sweep(day, portion))
         after = books()
         known = {row[0] for row in before["messages"]}
-        done = Counter(kind for key, kind, *_ in after["messages"] if key not in known and not kind.startswith("access"))
+        done = Counter(
+            kind for key, kind, *_ in after["messages"] if key not in known and not kind.startswith("access")
+        )
         words = {
             "service suspended": "service-suspended", "warning of deletion": "deletion-warning",
             "service deleted": "service-deleted", "suspension, withheld": "service-suspended",
@@ -364,7 +379,11 @@ class History(RuleBasedStateMachine):
             assert paid[card[0]] < card[5], f"{code} {to_status} though {card[0]} is paid"
             self.reached[to_status] += 1
 
-    @rule(way=st.sampled_from(["all", "all", "none", "refused", "killed"]), which=st.integers(0, 2), places=st.integers(1, 30))
+    @rule(
+        way=st.sampled_from(["all", "all", "none", "refused", "killed"]),
+        which=st.integers(0, 2),
+        places=st.integers(1, 30),
+    )
     def delivery(self, way: str, which: int, places: int) -> None:
         inbox, port = self.server
         if way == "killed":
@@ -410,7 +429,9 @@ class History(RuleBasedStateMachine):
             keys = [row.key for row in db.execute(text("SELECT key FROM messages WHERE state = 'failed'"))]
             outbox.resolve(db, keys, State.QUEUED, [State.FAILED])
 
-    @rule(way=WAYS, entries=st.lists(st.tuples(PAYMENTS, st.integers(0, 50), st.integers(1, 99)), min_size=1, max_size=3))
+    @rule(
+        way=WAYS, entries=st.lists(st.tuples(PAYMENTS, st.integers(0, 50), st.integers(1, 99)), min_size=1, max_size=3)
+    )
     def payments_come_in(self, way: str | list[int], entries: list[tuple[str, int, int]]) -> None:
         lines = [line for what, which, share in entries if (line := self._entry(what, which, share))]
         if not lines:
@@ -504,7 +525,11 @@ class History(RuleBasedStateMachine):
         assert books() == before
 
     @precondition(lambda self: any(row[4] == "credit" for row in self.before["allocations"]) or rows(_UNASSIGNED))
-    @rule(what=st.sampled_from(["assign", "credit", "refund", "refund credit"]), which=st.integers(0, 50), share=st.integers(1, 120))
+    @rule(
+        what=st.sampled_from(["assign", "credit", "refund", "refund credit"]),
+        which=st.integers(0, 50),
+        share=st.integers(1, 120),
+    )
     def an_operator_decides(self, what: str, which: int, share: int) -> None:
         before = books()
         cards = sorted(row[0] for row in before["cards"])
@@ -562,9 +587,7 @@ class History(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 6), quantity=st.integers(1, 3))
     def a_quantity_changes(self, which: int, quantity: int) -> None:
-        self.bring(
-            subscriptions=[(*SUBSCRIPTIONS[0], "quantity"), (*SUBSCRIPTIONS[1 + which], quantity)]
-        )
+        self.bring(subscriptions=[(*SUBSCRIPTIONS[0], "quantity"), (*SUBSCRIPTIONS[1 + which], quantity)])
 
     @rule(customer=st.sampled_from(CUSTOMERS))
     def an_address_is_lost_or_found(self, customer: str) -> None:
@@ -572,7 +595,9 @@ class History(RuleBasedStateMachine):
         self._addresses()
 
     def _addresses(self) -> None:
-        lines = [(c, "company", f"Customer {c}", f"{c.lower()}@example.com" if k else "") for c, k in self.known.items()]
+        lines = [
+            (c, "company", f"Customer {c}", f"{c.lower()}@example.com" if k else "") for c, k in self.known.items()
+        ]
         self.bring(customers=[("code", "kind", "name", "email"), *lines])
 
     @rule(what=st.permutations(["bill", "sweep", "pay", "deliver"]), which=st.integers(0, 50))
@@ -584,7 +609,12 @@ class History(RuleBasedStateMachine):
         }
         entry = self._entry("exact", which, 1)
         if entry:
-            file = self.written({"payments": [("bank_reference", "received_on", "amount", "currency", "remittance"), entry]}) / "payments.csv"
+            file = (
+                self.written(
+                    {"payments": [("bank_reference", "received_on", "amount", "currency", "remittance"), entry]}
+                )
+                / "payments.csv"
+            )
             self.given[entry[0]] = (entry[0], Decimal(str(entry[2])), entry[3], entry[4])
             moment, run_id = now(self.day), sweeping.started("payment-import", self.day)
             acts["pay"] = lambda: import_payments.fn(file, self.day, moment, run_id)
@@ -604,7 +634,7 @@ class History(RuleBasedStateMachine):
         after = books()
         assert after["payments"] == set(self.given.values())
         assert len(rows("SELECT FROM terms")) == self.terms + len(after["renewals"])
-        assert {row for row in after["held"] if row[1] == "deleted"} >= set() 
+        assert {row for row in after["held"] if row[1] == "deleted"} >= set()
         gone = {row[0] for row in self.before["held"] if row[1] == "deleted"}
         assert gone <= {row[0] for row in after["held"] if row[1] == "deleted"}
         assert not gone & {row[1] for row in after["renewals"] - self.before["renewals"]}
@@ -618,9 +648,15 @@ class History(RuleBasedStateMachine):
         """The period that follows in the rhythm of the anchor, or, where that was left, of the last term."""
         [row] = [row for row in SUBSCRIPTIONS if row[0] == code]
         months = MONTHS[row[2]]
-        starts = [row[0] for row in rows(
-            "SELECT starts_on FROM terms JOIN subscriptions ON subscriptions.id = subscription_id WHERE code = :code "
-            "AND starts_on < :starts_on ORDER BY starts_on DESC", code=code, starts_on=starts_on)]
+        starts = [
+            row[0]
+            for row in rows(
+                "SELECT starts_on FROM terms JOIN subscriptions ON subscriptions.id = subscription_id WHERE code = :code "
+                "AND starts_on < :starts_on ORDER BY starts_on DESC",
+                code=code,
+                starts_on=starts_on,
+            )
+        ]
         for beginning in (date.fromisoformat(row[3]), starts[0]):
             grid = [months_later(beginning, n * months) for n in range(60)]
             if starts_on in grid:
@@ -652,7 +688,20 @@ class History(RuleBasedStateMachine):
         for code, status, expires_on, _, policy, _ in books()["held"]:
             if policy == "service" and expires_on < last:
                 if status != "deleted":
-                    print("DUMP", sorted(books()["held"])); print(*sorted(books()["cards"]), sep="\n"); print(*sorted(l for l in books()["lines"] if l[2]==code), sep="\n"); print(*sorted(books()["messages"]),sep="\n"); print(rows("SELECT subscriptions.code, due_on FROM subscription_status JOIN subscriptions ON id=subscription_id")); print(daily_expiry_sweep.make_plan.fn(self.day, sweeping.started(daily_expiry_sweep.FLOW, self.day), dry_run=True))
+                    print("DUMP", sorted(books()["held"]))
+                    print(*sorted(books()["cards"]), sep="\n")
+                    print(*sorted(l for l in books()["lines"] if l[2] == code), sep="\n")
+                    print(*sorted(books()["messages"]), sep="\n")
+                    print(
+                        rows(
+                            "SELECT subscriptions.code, due_on FROM subscription_status JOIN subscriptions ON id=subscription_id"
+                        )
+                    )
+                    print(
+                        daily_expiry_sweep.make_plan.fn(
+                            self.day, sweeping.started(daily_expiry_sweep.FLOW, self.day), dry_run=True
+                        )
+                    )
                 assert status == "deleted", f"{code}, expired on {expires_on}, is {status} on {self.day}"
                 self.reached["deleted in the end"] += 1
 

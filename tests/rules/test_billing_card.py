@@ -54,7 +54,6 @@ def card(*lines: Line, **changed: Any) -> OpenCard:
         "reminded_for": None,
         "paid": Decimal(0),
         "paid_in_part": False,
-        "has_renewed": False,
         "lines": frozenset(lines),
     }
     return OpenCard(**values | changed)
@@ -175,6 +174,11 @@ def test_what_falls_due_later_does_not_join_an_overdue_card() -> None:
     assert found == [Change(3, "EUR", None, (new,))]
 
 
+def test_nothing_joins_a_card_that_is_owed_for_what_it_has_renewed() -> None:
+    owed, new = card(trial=True), line(2, date(2026, 3, 28))
+    assert after([Service("EUR", new)], owed) == [Change(3, "EUR", None, (new,))]
+
+
 def test_a_card_whose_last_day_is_today_is_not_overdue() -> None:
     today, new = line(1, DAY), line(2, date(2026, 3, 28))
     assert after([Service("EUR", today, 7), Service("EUR", new)], card(today))[0].lines == (today, new)
@@ -182,11 +186,6 @@ def test_a_card_whose_last_day_is_today_is_not_overdue() -> None:
 
 def test_a_card_without_services_left_becomes_void() -> None:
     assert after([], card(line())) == [Change(3, "EUR", card(line()), ())]
-
-
-def test_a_card_that_has_renewed_and_is_open_again_stays_as_it_is() -> None:
-    reopened, new = card(line(), has_renewed=True), line(2, date(2026, 3, 28))
-    assert after([Service("EUR", new)], reopened) == [Change(3, "EUR", None, (new,))]
 
 
 def test_a_trial_card_becomes_a_real_one_when_the_stream_is_live() -> None:

@@ -217,7 +217,9 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize(("paid", "mails", "transitions", "credit"), [row[1:] for row in PAID], ids=[p[0] for p in PAID])
+@pytest.mark.parametrize(
+    ("paid", "mails", "transitions", "credit"), [row[1:] for row in PAID], ids=[p[0] for p in PAID]
+)
 def test_however_it_is_paid(
     home: Path,
     paid: list[tuple[str, str]],
