@@ -11,12 +11,12 @@ from sqlalchemy import Connection, text
 # The expiry of each subscription, from its terms; where it stands, from its last transition.
 _FACTS = """
 WITH expiry AS (
-    SELECT DISTINCT ON (subscription_id) subscription_id, expires_on FROM terms
+    SELECT DISTINCT ON (subscription_id) subscription_id, starts_on, expires_on FROM terms
     ORDER BY subscription_id, starts_on DESC, recorded_at DESC
 ), status AS (
     SELECT DISTINCT ON (subscription_id) subscription_id, to_status FROM transitions ORDER BY subscription_id, id DESC
 ), held AS (
-    SELECT subscriptions.id, subscriptions.code, customer_id, policy, currency, expires_on,
+    SELECT subscriptions.id, subscriptions.code, customer_id, starts_on, expires_on,
         coalesce(to_status, 'active') AS status
     FROM subscriptions JOIN products ON products.id = product_id
     JOIN expiry ON expiry.subscription_id = subscriptions.id
@@ -108,9 +108,11 @@ CLAIMS = {
         SELECT number FROM line JOIN cards USING (number) JOIN held ON held.id = subscription_id
         WHERE held.customer_id <> cards.customer_id
         """,
-    "a paid card has renewed each of its lines, unless that was renewed otherwise or is deleted": """
+    "a paid card has renewed each of its lines, unless that was renewed otherwise, corrected or deleted": """
         SELECT number, subscription_id FROM line JOIN held ON held.id = subscription_id
-        WHERE state = 'paid' AND held.expires_on <= line.expires_on AND status <> 'deleted'
+        WHERE state = 'paid' AND held.expires_on <= line.expires_on AND status <> 'deleted' AND NOT EXISTS (
+            SELECT FROM terms AS version WHERE version.subscription_id = held.id
+                AND version.starts_on = held.starts_on AND version.expires_on <> held.expires_on)
         """,
     "a renewal has the period of its line, which begins where the last one ended": """
         SELECT line.number, line.subscription_id FROM card_renewals
@@ -161,7 +163,8 @@ CLAIMS = {
         """,
     "each suspension and deletion has one call, and so has each way back": """
         SELECT held.code, transitions.to_status FROM transitions JOIN held ON held.id = subscription_id
-        WHERE 1 <> (SELECT count(*) FROM messages WHERE channel = 'call' AND facts ->> 'transition' = transitions.id::text)
+        WHERE 1 <> (
+            SELECT count(*) FROM messages WHERE channel = 'call' AND facts ->> 'transition' = transitions.id::text)
         """,
     "a customer is told once": """
         SELECT kind, card, subscription_id, revision, lapse FROM mail
@@ -180,7 +183,8 @@ CLAIMS = {
         SELECT id FROM transitions WHERE to_status <> 'active' AND business_date < cast(:services_from AS date)
         """,
     "of a card for trial nobody hears": """
-        SELECT key FROM mail JOIN cards ON number = mail.card WHERE trial AND mail.state <> 'withheld'
+        SELECT key FROM mail JOIN cards ON number = mail.card
+        WHERE trial AND mail.state <> 'withheld' AND kind <> 'renewal-confirmed'
         """,
 }
 
