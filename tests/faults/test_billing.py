@@ -149,7 +149,7 @@ def _paying(what: str, cards: Sequence[Row], which: int, share: int) -> Row:
         "old revision": cheapest,
         "two cards": left + other[4],
     }
-    amount = round(amounts.get(what, left), 2)
+    amount = round(Decimal(amounts.get(what, left)), 2)
     names = reference_of(number) + (f" {reference_of(other[0])}" if what == "two cards" else "")
     return max(amount, Decimal("0.01")), "USD" if what == "other currency" else currency, names
 
