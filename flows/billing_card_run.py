@@ -58,7 +58,7 @@ def billing_card_run(business_date: date | None = None, customers: str = "all", 
 
 
 def _describe(summary: Summary, billed: Billed) -> None:
-    summary.counts.update(billed.counts)
+    summary.counts.update(+billed.counts)
     sums = [(what, currency, str(total)) for (what, currency), total in sorted(billed.sums.items())]
     summary.tables.append(Table("Totals", ("what", "currency", "total"), [*sums]))
     cards = [(*names, str(total), what) for *names, total, what in sorted(billed.cards)[:SHOWN_CARDS]]

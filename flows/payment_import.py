@@ -36,15 +36,15 @@ def payment_import(path: str, dry_run: bool = False, business_date: date | None 
     day = business_date or scheduled_day()
     with recorded("payment-import", day, dry_run=dry_run) as summary:
         files = _files(Path(path))
-        if dry_run:
-            outcomes = foresee_payments(files, day, now(), summary.run_id)
-        else:
-            outcomes = [_imported(file, day, summary.run_id) for file in files]
+        outcomes: list[Outcome | BadInput] = []
+        try:
+            if dry_run:
+                outcomes += foresee_payments(files, day, now(), summary.run_id)
+            else:
+                outcomes.extend(_imported(file, day, summary.run_id) for file in files)
+        finally:  # what was imported before something broke is said all the same
+            _describe(summary, [each for each in outcomes if isinstance(each, Outcome)])
         refused = [each for each in outcomes if isinstance(each, BadInput)]
-        done = [each for each in outcomes if isinstance(each, Outcome)]
-        for outcome in done:
-            summary.counts.update({"files imported": 1, **outcome.counts})
-        _describe(summary, done)
         if not dry_run:
             deliver_now(summary)
         if refused:
@@ -77,6 +77,8 @@ def _files(path: Path) -> list[Path]:
 
 def _describe(summary: Summary, done: list[Outcome]) -> None:
     """Ids and numbers only: who paid, and what for, is shown by `lifecycle payments` on a terminal."""
+    for outcome in done:
+        summary.counts.update({"files imported": 1, **outcome.counts})
     undecided = [decision for outcome in done for decision in outcome.undecided]
     rows: list[tuple[str | int, ...]] = [
         # What a dry run would record has no id that anybody could ask for.

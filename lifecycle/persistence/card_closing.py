@@ -17,8 +17,12 @@ WITH closed AS (
     UPDATE card_lines SET payable = false FROM closed WHERE card_id = closed.id AND payable
     RETURNING subscription_id, expires_on
 ), freed AS (
-    UPDATE subscription_status AS standing SET to_card = CASE WHEN status <> 'deleted' THEN standing.expires_on END
-    FROM line WHERE standing.subscription_id = line.subscription_id AND standing.expires_on = line.expires_on
+    UPDATE subscription_status AS standing
+    SET to_card = CASE WHEN status <> 'deleted' AND policy = 'service' THEN standing.expires_on END
+    FROM line
+    JOIN subscriptions ON subscriptions.id = line.subscription_id
+    JOIN products ON products.id = product_id
+    WHERE standing.subscription_id = line.subscription_id AND standing.expires_on = line.expires_on
 ), paid AS (
     SELECT card_id, closed.customer_id, closed.currency, sum(amount) AS amount
     FROM closed JOIN allocations ON card_id = closed.id AND purpose = 'card'

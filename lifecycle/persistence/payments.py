@@ -88,7 +88,7 @@ _ALLOCATIONS = text("""
     HAVING sum(amount) <> 0 ORDER BY payment_id, min(allocations.id)""")
 
 _LOCK_CARDS = text("""
-    SELECT id, number, customer_id, currency, state, total FROM cards
+    SELECT id, number, customer_id, currency, state, total, trial FROM cards
     WHERE number = ANY(:numbers) OR id = ANY(:ids) ORDER BY id FOR UPDATE""")
 
 _PAID = text("""
@@ -214,6 +214,7 @@ def locked(db: Connection, numbers: Iterable[str], ids: Iterable[int] = ()) -> d
             state=CardState(row.state),
             total=row.total,
             paid=paid.get(row.id, NOTHING),
+            trial=row.trial,
         )
         for row in rows
     }

@@ -35,6 +35,7 @@ class Verdict(StrEnum):
     REPEATED = "card was paid already: to credit"
     VOID = "card is void: to credit"
     CURRENCY = "card has another currency"
+    TRIAL = "names a card of the trial time"
     UNKNOWN = "names a card that is unknown"
     UNNAMED = "names no card"
     OTHER_SUM = "names several cards, is not their sum"
@@ -156,6 +157,7 @@ class NamedCard:
     state: CardState
     total: Decimal
     paid: Decimal
+    trial: bool = False
 
     @property
     def left(self) -> Decimal:
@@ -218,6 +220,9 @@ def decide(payment: Received, cards: Mapping[str, NamedCard], originals: Sequenc
     meant = [cards[number] for number in payment.numbers]
     if any(card.currency != payment.currency for card in meant):
         return Decision(payment, Verdict.CURRENCY)
+    if any(card.trial for card in meant):
+        # Nobody was sent it: somebody means another paper with that number.
+        return Decision(payment, Verdict.TRIAL)
     return _of_several(payment, meant) if len(meant) > 1 else _of_one(payment, meant[0])
 
 
@@ -331,8 +336,9 @@ def assigned(payment: Received, card: NamedCard, amount: Decimal | None) -> Allo
     """
     if card.currency != payment.currency:
         raise Misfit(f"payment {payment.id} is in {payment.currency}, card {card.number} in {card.currency}")
-    if payment.amount > 0 and card.state is not CardState.OPEN:
-        raise Misfit(f"card {card.number} is {card.state}: nothing can be paid by it")
+    if payment.amount > 0 and (card.trial or card.state is not CardState.OPEN):
+        what = "of the trial time" if card.trial else card.state
+        raise Misfit(f"card {card.number} is {what}: nothing can be paid by it")
     room = card.left if payment.amount > 0 else card.paid
     fitting = min(abs(payment.rest), max(room, NOTHING)) or abs(payment.rest)
     part = _part_of(payment, amount or fitting)

@@ -118,11 +118,10 @@ def test_random_text_names_nothing(text: str) -> None:
 @pytest.mark.parametrize("text", ["PF", "RF", "RF12PF", "PF2026", "P.F", "PF ", "0", " ", "PF-2026-0 ", "P" * 9 + "F1"])
 def test_hostile_texts_take_linear_time(text: str) -> None:
     def seconds(length: int) -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         named((text * length)[:length])
-        return time.perf_counter() - started
+        return time.process_time() - started
 
-    assert seconds(10_000) < 0.1
     assert seconds(160_000) < 100 * max(min(seconds(10_000) for _ in range(3)), 0.001)
 
 
@@ -134,7 +133,8 @@ VOID = NamedCard(3, "PF-2026-000003", 30, "EUR", CardState.VOID, Decimal(70), De
 PAID = NamedCard(4, "PF-2026-000004", 40, "EUR", CardState.PAID, Decimal(150), Decimal(150))
 DOLLARS = NamedCard(5, "PF-2026-000005", 50, "USD", CardState.OPEN, Decimal(100), Decimal(0))
 FREE = NamedCard(6, "PF-2026-000006", 60, "EUR", CardState.OPEN, Decimal(0), Decimal(0))
-CARDS = {card.number: card for card in (OPEN, OTHER, VOID, PAID, DOLLARS, FREE)}
+TRIAL = NamedCard(7, "PF-2026-000007", 70, "EUR", CardState.OPEN, Decimal(100), Decimal(0), trial=True)
+CARDS = {card.number: card for card in (OPEN, OTHER, VOID, PAID, DOLLARS, FREE, TRIAL)}
 UNKNOWN = "PF-2026-999999"
 
 
@@ -166,6 +166,8 @@ def credit(of: NamedCard, amount: int) -> Allocation:
         (payment(70, VOID.number), Verdict.VOID, [credit(VOID, 70)]),
         (payment(100, DOLLARS.number), Verdict.CURRENCY, []),
         (payment(200, ONE, DOLLARS.number), Verdict.CURRENCY, []),
+        (payment(100, TRIAL.number), Verdict.TRIAL, []),
+        (payment(200, ONE, TRIAL.number), Verdict.TRIAL, []),
         (payment(100, UNKNOWN), Verdict.UNKNOWN, []),
         (payment(100, ONE, UNKNOWN), Verdict.UNKNOWN, []),
         (payment(100), Verdict.UNNAMED, []),
