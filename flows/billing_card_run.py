@@ -10,7 +10,7 @@ from flows.deliver_outbox import deliver_now
 from flows.portions import codes_in, done
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.runs import Summary, Table
-from tasks.billing_card import NOT_DRAWN, Billed, Order, bill, custom_due, customers_due
+from tasks.billing_card import NOT_DRAWN, TOO_MUCH, Billed, Order, bill, custom_due, customers_due
 from tasks.runs import recorded
 
 PORTION = 1_000
@@ -44,7 +44,7 @@ def billing_card_run(business_date: date | None = None, customers: str = "all", 
         if day > today() + timedelta(days=1) and not dry_run:
             raise BadInput([Finding("business_date", f"{day} is yet to come", "today or tomorrow, or a dry run")])
         order = Order(day, now(), summary.run_id, dry_run)
-        summary.failed.add(NOT_DRAWN)
+        summary.failed |= {NOT_DRAWN, TOO_MUCH}
         billed = Billed()
         due = customers_due(order, codes_in(customers, "customers"))
         portions = [due[start : start + PORTION] for start in range(0, len(due), PORTION)]

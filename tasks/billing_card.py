@@ -28,6 +28,7 @@ from lifecycle.rendering import billing_card as rendering
 from lifecycle.rendering.templates import Issuer
 from lifecycle.rules.billing_card import Card, Change, Payee, changes, from_credit, reminder_due
 from lifecycle.rules.findings import BadInput, Finding
+from lifecycle.rules.money import MOST
 from lifecycle.rules.outbox import State
 from lifecycle.settings import settings
 from tasks.issuer import issuer, payee
@@ -36,6 +37,7 @@ from tasks.retries import transient
 from tasks.runs import blame
 
 NOT_DRAWN = "cards that could not be drawn"
+TOO_MUCH = "cards that cost more than can be recorded"
 NO_ADDRESS = "left: no address to mail a card to"
 
 DRAWN_HERE = 20
@@ -66,16 +68,17 @@ class Order:
         return settings().go_live.is_live("billing_card", self.day)
 
 
+Line = tuple[str, str, str, Decimal, str]
+"""A card in the summary: (number, "-" where none was made; customer's code; currency; total; what became of it)."""
+
+
 @dataclass(slots=True)
 class Billed:
-    """What became of a portion: counts, totals by (what, currency), and each card.
-
-    A card is (number, customer's code, currency, total, what became of it).
-    """
+    """What became of a portion: counts, totals by (what, currency), and each card."""
 
     counts: Counter[str] = field(default_factory=Counter)
     sums: dict[tuple[str, str], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    cards: list[tuple[str, str, str, Decimal, str]] = field(default_factory=list)
+    cards: list[Line] = field(default_factory=list)
 
     def add(self, other: "Billed") -> None:
         self.counts.update(other.counts)
@@ -111,22 +114,25 @@ def custom_due(order: Order) -> list[tuple[str, str, date]]:
 def bill(customers: Sequence[int], order: Order) -> Billed:
     """Bring the cards of these customers up to date, with their documents and mails, in one transaction.
 
-    A card that cannot be drawn costs nobody else theirs: its customer is left out and counted, and the numbers of the
-    others have no hole.
+    A card that cannot be drawn or recorded costs nobody else theirs: its customer is left out, counted and listed, and
+    the numbers of the others have no hole.
     """
-    left_out: set[int] = set()
+    left_out: dict[int, Line] = {}
     while True:
         try:
             billed = _bill([customer for customer in customers if customer not in left_out], order)
-        except _NotDrawn as failure:
-            left_out |= failure.customers
+        except _LeftOut as found:
+            left_out |= found.customers
         else:
-            billed.counts[NOT_DRAWN] += len(left_out)
+            billed.counts.update(what for *_, what in left_out.values())
+            billed.cards += left_out.values()
             return billed
 
 
-class _NotDrawn(Exception):
-    def __init__(self, customers: set[int]) -> None:
+class _LeftOut(Exception):
+    """Customers by id, each with the card that none can be made of."""
+
+    def __init__(self, customers: dict[int, Line]) -> None:
         self.customers = customers
         super().__init__(f"{len(customers)} customers' cards")
 
@@ -141,6 +147,11 @@ def _bill(customers: Sequence[int], order: Order) -> Billed:
             for customer, account in accounts.items()
             for change in changes(customer, account.services, account.cards, run.day, live=run.live)
         ]
+        if too_much := [change for change in todo if change.total > MOST]:
+            raise _LeftOut({
+                each.customer_id: ("-", accounts[each.customer_id].code, each.currency, each.total, TOO_MUCH)
+                for each in too_much
+            })  # fmt: skip
         void = [change.card.id for change in todo if change.card and not change.lines]
         card_closing.void(db, void, run.day, run.run_id, run.now)
         billed.counts["cards void"] += len(void)
@@ -207,12 +218,15 @@ def _queue(db: Transaction, accounts: Mapping[int, Account], todo: Sequence[Chan
 
 
 def _documents(cards: Mapping[int, Card], of_customer: Mapping[int, int]) -> list[tuple[int, Card, bytes, str]]:
-    """The cards with their PDFs and the digests of these. Raises _NotDrawn, naming whose cards could not be drawn."""
+    """The cards with their PDFs and the digests of these. Raises _LeftOut for those that could not be drawn."""
     drawn = dict(zip(cards, _drawn(list(cards.values())), strict=True))
     if failed := {id_: pdf for id_, pdf in drawn.items() if isinstance(pdf, str)}:
         for id_, reason in failed.items():
             log.error("card of customer %s cannot be drawn: %s", of_customer[id_], reason)
-        raise _NotDrawn({of_customer[id_] for id_ in failed})
+        raise _LeftOut({
+            of_customer[id_]: ("-", cards[id_].payer.code, cards[id_].currency, cards[id_].total, NOT_DRAWN)
+            for id_ in failed
+        })  # fmt: skip
     return [
         (id_, cards[id_], pdf, hashlib.sha256(pdf).hexdigest()) for id_, pdf in drawn.items() if isinstance(pdf, bytes)
     ]

@@ -7,6 +7,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 CENT = Decimal("0.01")
 NOTHING = Decimal("0.00")
+MOST = Decimal("999999999999.99")
+"""The largest amount that is recorded: 14 digits."""
 
 
 def cents(amount: Decimal) -> Decimal:

@@ -19,6 +19,7 @@ from lifecycle.rules.addresses import is_address
 from lifecycle.rules.calendar import SINCE_EVER
 from lifecycle.rules.findings import Finding
 from lifecycle.rules.languages import LOCALES
+from lifecycle.rules.money import MOST
 from lifecycle.rules.subscriptions import ChargeMethod, CustomerKind, Policy
 
 BLOCK_ROWS = 500
@@ -392,7 +393,7 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
 
 
 _CURRENCY = matching(r"[A-Z]{3}", "three capital letters, such as EUR")
-_PRICES = numbers("0", "999999999999.99", decimals=2)
+_PRICES = numbers("0", str(MOST), decimals=2)
 _NAME = Column("name", texts(300))
 _EMAIL = Column("email", addresses, "column")
 

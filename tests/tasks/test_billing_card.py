@@ -237,6 +237,17 @@ def test_a_card_that_cannot_be_drawn_costs_nobody_else_theirs(monkeypatch: pytes
     monkeypatch.setattr(rendering, "document", broken)
     billed = run()
     assert billed.counts[billing_card.NOT_DRAWN] == 1
+    assert ("-", "C2", "EUR", Decimal("146.40"), billing_card.NOT_DRAWN) in billed.cards
+    assert [card[0] for card in cards()] == ["PF-2026-000001", "PF-2026-000002"]
+
+
+def test_a_card_that_costs_more_than_can_be_recorded_costs_nobody_else_theirs() -> None:
+    for number in range(1, 4):
+        hold(f"C{number}", {f"S{number}": date(2026, 3, 20)})
+    change("UPDATE subscriptions SET unit_price = 999999999999.99 WHERE code = 'S2'")
+    billed = run()
+    assert ("-", "C2", "EUR", Decimal("1219999999999.99"), billing_card.TOO_MUCH) in billed.cards
+    assert billed.counts[billing_card.TOO_MUCH] == 1
     assert [card[0] for card in cards()] == ["PF-2026-000001", "PF-2026-000002"]
 
 
