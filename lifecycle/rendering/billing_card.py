@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from lifecycle.rendering import payment_code
 from lifecycle.rendering.locales import country, long_day, money, number, percentage, short_day
 from lifecycle.rendering.paper import HEIGHT, WIDTH, Page
 from lifecycle.rendering.paper import document as written
@@ -450,7 +451,7 @@ def _payment(page: Page, card: Card, payee: Payee, y: float) -> float:
     _downwards(page, _LEFT + 18, at + 1, _FOOT.lines(words.state_reference, 330, 2), _FOOT, 9)
     if card.trial:
         _downwards(page, _RIGHT - 124, y + 70, _WARNING.lines(words.not_to_be_paid, 112, 3), _WARNING, 14)
-    elif card.currency == "EUR" and payee.iban:
+    elif card.currency == "EUR" and card.to_pay <= payment_code.MOST and payee.iban:
         _code(page, card, payee, y)
     return y + _PANEL
 

@@ -15,6 +15,9 @@ import segno
 
 from lifecycle.rules.billing_card import Payee
 
+MOST = Decimal("999999999.99")
+"""The largest amount that such a code can say."""
+
 _MASK = 3
 """Any of the eight can be read. Choosing the best one would break the linearity, and takes most of the time."""
 
@@ -22,7 +25,7 @@ _MASK = 3
 def payload(payee: Payee, amount: Decimal, reference: str) -> tuple[str, str]:
     """What the code says, in two parts: how every transfer to this payee begins, and what differs.
 
-    `amount` in euro, 0.01 at least; `reference` is a creditor reference (ISO 11649).
+    `amount` in euro, from 0.01 to `MOST`; `reference` is a creditor reference (ISO 11649).
     """
     beneficiary = payee.beneficiary[:70]
     return f"BCD\n002\n1\nSCT\n{payee.bic}\n{beneficiary}\n{payee.iban}\n", f"EUR{amount:.2f}\n\n{reference}"

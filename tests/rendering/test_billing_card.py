@@ -18,7 +18,7 @@ from pypdf import PdfReader
 from lifecycle.rendering.billing_card import attachment_name, document
 from lifecycle.rendering.locales import money, percentage, short_day
 from lifecycle.rendering.templates import Issuer
-from lifecycle.rules.billing_card import Card, Payee, Payer, print_form
+from lifecycle.rules.billing_card import Card, Payee, Payer, RateTotal, print_form
 from lifecycle.rules.languages import LOCALES, Locale
 from lifecycle.rules.money import NOTHING
 from tests.cards import ISSUER, PAYEE, card
@@ -232,6 +232,13 @@ def test_a_card_in_another_currency_has_no_code(scanned: Callable[..., str]) -> 
     made = card(1, "en", currency="CHF")
     assert scanned(made) == ""
     assert print_form(PAYEE.iban) in text(made)
+
+
+def test_a_card_of_more_than_a_code_can_say_has_none(scanned: Callable[..., str]) -> None:
+    assert "EUR999999999.99" in scanned(
+        card(1, "en", totals=(RateTotal(Decimal(0), Decimal("999999999.99"), NOTHING),))
+    )
+    assert scanned(card(1, "en", totals=(RateTotal(Decimal(0), Decimal("1000000000.00"), NOTHING),))) == ""
 
 
 # -- many lines ------------------------------------------------------------------------------------------------------
