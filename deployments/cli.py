@@ -22,6 +22,7 @@ from deployments import deploy as deploying
 from deployments import launcher, sample_hosting
 from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable
 from lifecycle.rules.findings import BadInput
+from lifecycle.rules.money import MOST
 from lifecycle.rules.outbox import State
 from lifecycle.rules.runs import HeldByBrake, RunFailed
 from lifecycle.settings import Settings
@@ -288,7 +289,7 @@ def _not_empty(_type: object, code: str) -> None:
 
 
 def _to_the_cent(_type: object, amount: Decimal | None) -> None:
-    if amount is not None and not (0 < amount < 10**12 and amount == round(amount, 2)):
+    if amount is not None and not (amount.is_finite() and 0 < amount <= MOST and amount == round(amount, 2)):
         raise ValueError("must be more than nothing, with at most 2 decimals")
 
 

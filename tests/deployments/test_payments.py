@@ -121,6 +121,7 @@ def test_the_command_line_asks_for_what_it_needs(home: Path) -> None:
     both = lifecycle("payments", "refund", "1", "--customer", "C1", "--operator", "OP1")
     assert (both.returncode, "either ID, or --customer" in both.stderr) == (2, True)
     assert lifecycle("payments", "assign", "1", "--card", "PF-2026-000001").returncode != 0
+    assert lifecycle("payments", "refund", "1", "--operator", "OP1", "--amount", "nan").returncode == 2
     gone = lifecycle("payments", "refund", "9", "--operator", "OP1", "--amount", "1.50")
     assert (gone.returncode, gone.stderr) == (
         2,
