@@ -62,6 +62,8 @@ def entries(file: BinaryIO, name: str, findings: Findings, skipped: Counter[str]
         tag=("{*}Document", "{*}Stmt", "{*}Acct", "{*}Ntry"),
         resolve_entities=False,
         load_dtd=False,
+        remove_comments=True,
+        remove_pis=True,
         no_network=True,
         huge_tree=False,
     )

@@ -184,3 +184,9 @@ def test_a_long_statement_is_never_whole_in_memory() -> None:
     before = peak_memory()
     assert sum(1 for _ in entries(Endless(20_000), "bank.xml", Findings(), Counter())) == 20_000
     assert peak_memory() < before + 30
+
+
+def test_a_comment_does_not_end_an_amount() -> None:
+    found, findings, _ = read(statement(entry("1<!-- and -->0.00"), entry("1<?and?>0.00")))
+    assert [each.amount for each in found] == [Decimal(10), Decimal(10)]
+    assert findings.total == 0
