@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationInfo,
     field_validator,
 )
@@ -90,17 +91,28 @@ def _bic(value: str) -> str:
         raise ValueError("not a BIC; expected 8 or 11 letters and digits") from None
 
 
+def _one_line(value: str) -> str:
+    """It stands in mails' headers and in payment codes, which end fields by line breaks."""
+    if not value.isprintable():
+        raise ValueError("expected one line without control characters")
+    return value
+
+
 def _listed(value: object) -> object:
     """Numbers separated by commas, as a variable holds them."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 def _days(value: tuple[int, ...]) -> tuple[int, ...]:
-    if any(days < 1 for days in value):
-        raise ValueError("expected days before expiry, from 1 on, separated by commas")
+    if any(not 1 <= days <= 366 for days in value):
+        raise ValueError("expected days before expiry, from 1 to 366, separated by commas")
     return tuple(sorted(set(value), reverse=True))
 
 
+_TEN_YEARS = 3_660
+"""In days. More is a slip of the pen, and in the end no date."""
+
+OneLine = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_one_line)]
 Days = Annotated[tuple[int, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_days)]
 
 
@@ -126,27 +138,27 @@ class GoLive(_Group):
 class Issuer(_Group):
     """Who writes to resellers and customers."""
 
-    name: str = Field(default="Lifecycle", min_length=1)
+    name: OneLine = Field(default="Lifecycle", min_length=1)
     address: str = ""
-    vat_number: str = ""
+    vat_number: OneLine = ""
     mail_from: Annotated[str, AfterValidator(_address)] = "lifecycle@localhost.localdomain"
     reply_to: Annotated[str, AfterValidator(_address)] | None = None
     iban: Annotated[str, AfterValidator(_iban)] = ""
     bic: Annotated[str, AfterValidator(_bic)] = ""
-    beneficiary: str = Field(default="", max_length=70)
+    beneficiary: OneLine = Field(default="", max_length=70)
 
 
 class Policy(_Group):
     """The numbers of the rules that an installation may change."""
 
     report_expired_from_months: int = Field(default=3, ge=0, le=6)
-    warning_days: int = Field(default=30, ge=0)
+    warning_days: int = Field(default=30, ge=0, le=_TEN_YEARS)
     card_lead_days: int = Field(default=30, ge=0, le=366)
     card_reminder_days: Days = (15, 7, 1)
     card_shows_vat: bool = True
-    suspend_after_days: int = Field(default=7, ge=0)
-    deletion_warning_days: int = Field(default=7, ge=0)
-    delete_after_days: int = Field(default=60, ge=0)
+    suspend_after_days: int = Field(default=7, ge=0, le=_TEN_YEARS)
+    deletion_warning_days: int = Field(default=7, ge=0, le=_TEN_YEARS)
+    delete_after_days: int = Field(default=60, ge=0, le=_TEN_YEARS)
 
 
 class Brake(_Group):

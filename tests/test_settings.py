@@ -134,6 +134,24 @@ def test_slips_of_the_pen_are_found_in_the_environment_and_in_files(
     assert unknown_variables() == {"LIFECYCLE_TIMZONE", "LIFECYCLE_GO_LIVE__RESELER_REPORT"}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ISSUER__BENEFICIARY", "Issuer\nIT60X0542811101000000123456"),
+        ("ISSUER__NAME", "Issuer\nBcc: other@example.com"),
+        ("ISSUER__NAME", "  "),
+        ("POLICY__DELETE_AFTER_DAYS", "999999999"),
+        ("POLICY__CARD_REMINDER_DAYS", "15,9999999999"),
+    ],
+)
+def test_what_would_only_fail_on_a_card_or_in_a_sweep_stops_the_start(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"LIFECYCLE_{name}", value)
+    [complaint] = complaints(capsys)
+    assert complaint.startswith(f"LIFECYCLE_{name}: ")
+
+
 @pytest.mark.parametrize("url", ["smtp://mail.example.com", "smtps://u:p@mail.example.com:465"])
 def test_mails_that_leave_the_machine_say_from_whom_they_are(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
