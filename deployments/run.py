@@ -27,7 +27,9 @@ def run(name: str, tokens: list[str], *, as_json: bool) -> None:
         _print(ended.summary, "waiting" if isinstance(ended, HeldByBrake) else "failed", as_json=as_json)
         raise
     except Exception as error:
-        if as_json:
+        if isinstance(error, BadInput) and error.summary:
+            _print(error.summary, "refused", as_json=as_json)
+        elif as_json:
             outcome = "refused" if isinstance(error, BadInput) else "failed"
             print(json.dumps({"flow": name, "business_date": None, "outcome": outcome, "counts": {}, "run_id": None}))
         raise

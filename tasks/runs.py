@@ -41,9 +41,14 @@ def recorded(flow: str, business_date: date, *, dry_run: bool) -> Iterator[Summa
     except (Pause, HeldByBrake):
         _close(summary, "waiting")
         raise
+    except BadInput as error:
+        error.summary = summary
+        summary.notes.append("stopped by BadInput")
+        _close(summary, "refused")
+        raise
     except BaseException as error:
         summary.notes.append(f"stopped by {type(error).__name__}")
-        _close(summary, "refused" if isinstance(error, BadInput) else "failed")
+        _close(summary, "failed")
         raise
     _close(summary, "failed" if summary.failures else "completed")
     if summary.failures:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from lifecycle.rules.runs import Summary
+
 KEPT = 10_000
 
 
@@ -45,10 +47,13 @@ class Findings:
 
 
 class BadInput(Exception):
-    """What we were given cannot be used: nothing was changed. Carries all findings, not only the first.
+    """What we were given cannot be used: nothing of it was changed. Carries all findings, not only the first.
 
-    `total` counts those too that were too many to keep.
+    `total` counts those too that were too many to keep. `summary` is of the run that was refused, where one had begun:
+    of several files it may have used others.
     """
+
+    summary: Summary | None = None
 
     def __init__(self, findings: list[Finding], total: int | None = None) -> None:
         self.findings = sorted(findings, key=lambda finding: (finding.where, finding.line))

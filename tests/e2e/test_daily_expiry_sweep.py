@@ -262,7 +262,9 @@ def test_a_day_that_is_yet_to_come_can_only_be_tried(prefect_api: str, server_ho
     day = str(datetime.now(UTC).date() + timedelta(days=3))
     tried = lifecycle(server_home, "run", SWEEP, "--business_date", day, "--dry_run")
     assert (tried.returncode, tried.stderr.count("yet to come")) == (0, 0)
-    refused = lifecycle(server_home, "run", SWEEP, "--business_date", day)
+    refused = lifecycle(server_home, "run", SWEEP, "--business_date", day, "--json")
     assert refused.returncode == 2
+    said = json.loads(refused.stdout.splitlines()[-1])
+    assert (said["outcome"], said["business_date"], said["run_id"] is None) == ("refused", day, False)
     assert f"{day} is yet to come" in refused.stderr
     assert changes(tables) == before
