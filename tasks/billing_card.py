@@ -68,7 +68,7 @@ class Order:
         return settings().go_live.is_live("billing_card", self.day)
 
 
-Line = tuple[str, str, str, Decimal, str]
+Listed = tuple[str, str, str, Decimal, str]
 """A card in the summary: (number, "-" where none was made; customer's code; currency; total; what became of it)."""
 
 
@@ -78,7 +78,7 @@ class Billed:
 
     counts: Counter[str] = field(default_factory=Counter)
     sums: dict[tuple[str, str], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    cards: list[Line] = field(default_factory=list)
+    cards: list[Listed] = field(default_factory=list)
 
     def add(self, other: "Billed") -> None:
         self.counts.update(other.counts)
@@ -117,7 +117,7 @@ def bill(customers: Sequence[int], order: Order) -> Billed:
     A card that cannot be drawn or recorded costs nobody else theirs: its customer is left out, counted and listed, and
     the numbers of the others have no hole.
     """
-    left_out: dict[int, Line] = {}
+    left_out: dict[int, Listed] = {}
     while True:
         try:
             billed = _bill([customer for customer in customers if customer not in left_out], order)
@@ -132,7 +132,7 @@ def bill(customers: Sequence[int], order: Order) -> Billed:
 class _LeftOut(Exception):
     """Customers by id, each with the card that none can be made of."""
 
-    def __init__(self, customers: dict[int, Line]) -> None:
+    def __init__(self, customers: dict[int, Listed]) -> None:
         self.customers = customers
         super().__init__(f"{len(customers)} customers' cards")
 
