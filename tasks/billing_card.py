@@ -141,7 +141,7 @@ def _bill(customers: Sequence[int], order: Order) -> Billed:
     run = Run(order.day, order.now, order.run_id, order.live, settings().policy.card_shows_vat)
     billed = Billed()
     with transaction() as db:
-        accounts = billing_card.locked(db, customers, order.until)
+        accounts = billing_card.locked(db, customers, order.day, order.until)
         todo = [
             change
             for customer, account in accounts.items()

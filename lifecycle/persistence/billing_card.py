@@ -27,9 +27,15 @@ from lifecycle.rules.billing_card import (
 )
 from lifecycle.rules.outbox import State
 
-_DUE = text("""
-SELECT customer_id FROM subscription_status JOIN subscriptions ON subscriptions.id = subscription_id
-WHERE to_card <= :until
+# What credit has renewed can be due again at once, by its next period. It waits for the next day's run: so the same run
+# again does the same as one.
+_RENEWED_TODAY = """EXISTS (
+    SELECT FROM card_renewals AS done JOIN cards AS made ON made.id = card_id AND made.revised_on = done.business_date
+    WHERE done.subscription_id = {subscription} AND done.business_date >= :day)"""
+
+_DUE = text(f"""
+SELECT customer_id FROM subscription_status AS standing JOIN subscriptions ON subscriptions.id = subscription_id
+WHERE to_card <= :until AND NOT {_RENEWED_TODAY.format(subscription="standing.subscription_id")}
 UNION
 SELECT cards.customer_id FROM cards
 JOIN card_lines AS line ON line.card_id = cards.id AND payable
@@ -93,7 +99,7 @@ WHERE cards.id = ANY(:cards) ORDER BY cards.id""")
 
 _CARD_LINES = text("SELECT * FROM card_lines WHERE card_id = ANY(:cards) AND payable")
 
-_SERVICES = text("""
+_SERVICES = text(f"""
 SELECT subscription.customer_id, subscription.id AS subscription_id, product.currency, standing.expires_on,
     anchor, last_start, period_months, quantity, coalesce(unit_price, price) AS unit_price, vat_rate, card.id AS card
 FROM subscriptions AS subscription
@@ -107,12 +113,13 @@ LEFT JOIN LATERAL (
     WHERE card_lines.subscription_id = subscription.id AND payable AND card_lines.expires_on = standing.expires_on
 ) AS line ON true
 LEFT JOIN cards AS card ON card.id = card_id AND card.currency = product.currency
-WHERE subscription.id = ANY(:subscriptions) AND (card_id IS NOT NULL OR to_card <= :until)
+WHERE subscription.id = ANY(:subscriptions) AND (card_id IS NOT NULL
+    OR to_card <= :until AND NOT {_RENEWED_TODAY.format(subscription="subscription.id")})
 ORDER BY subscription.id""")
 
 
-def locked(db: Connection, customers: Sequence[int], until: date) -> dict[int, Account]:
-    """These customers by id, their open cards and due services locked until the transaction ends.
+def locked(db: Connection, customers: Sequence[int], day: date, until: date) -> dict[int, Account]:
+    """These customers by id, their open cards and the services due on `day` locked until the transaction ends.
 
     All is read after it was locked: what a statement reads beside the rows that it waits for is of before the wait.
     """
@@ -130,7 +137,7 @@ def locked(db: Connection, customers: Sequence[int], until: date) -> dict[int, A
         lines[row.card_id].add(line(row))
     for card in db.execute(_CARDS, {"cards": cards}):
         accounts[card.customer_id].cards.append(_open_card(card, frozenset(lines[card.id])))
-    for row in db.execute(_SERVICES, {"subscriptions": subscriptions, "until": until}):
+    for row in db.execute(_SERVICES, {"subscriptions": subscriptions, "day": day, "until": until}):
         accounts[row.customer_id].services.append(_service(row))
     return accounts
 

@@ -423,6 +423,7 @@ card_renewals = Table(
     neutral("business_date", Date),
     neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
     _recorded_at(),
+    Index("card_renewals_subscription_id_idx", "subscription_id", "business_date"),
     comment="what a paid card has renewed: each line once, also where its payment is taken back and made again",
 )
 

@@ -191,6 +191,15 @@ def test_credit_is_used_first_and_a_card_that_it_covers_renews_at_once() -> None
     assert set(messages()) == {"renewal-confirmed/PF-2026-000001", "billing-card/PF-2026-000002/1"}
 
 
+def test_a_service_years_behind_is_renewed_by_credit_once_a_day() -> None:
+    hold("C1", {"S1": date(2023, 3, 20)})
+    credit("C1", "1000")
+    for day, number in ((DAY, 1), (DAY, 1), (DAY + timedelta(days=1), 2)):
+        run(day)
+        assert len(cards()) == number
+        assert rows("SELECT max(expires_on) FROM terms") == [(date(2023 + number, 3, 20),)]
+
+
 def test_in_the_trial_time_cards_are_made_and_nothing_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIFECYCLE_GO_LIVE__BILLING_CARD", "2026-03-03")
     settings.cache_clear()

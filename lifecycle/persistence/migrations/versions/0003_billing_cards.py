@@ -197,6 +197,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("card_id", "subscription_id", name=op.f("card_renewals_pkey")),
         comment="what a paid card has renewed: each line once, also where its payment is taken back and made again",
     )
+    op.create_index(
+        "card_renewals_subscription_id_idx", "card_renewals", ["subscription_id", "business_date"], unique=False
+    )
     op.add_column(
         "subscription_status",
         sa.Column(
