@@ -141,7 +141,7 @@ def _paying(what: str, cards: Sequence[Row], which: int, share: int) -> Row:
     """Amount, currency and text of a payment for one of the cards, or for two."""
     number, currency, total, cheapest, left = cards[which % len(cards)]
     other = cards[share % len(cards)]
-    amounts = {
+    amounts: dict[str, Any] = {
         "part": left * share / 100,
         "over": left + share,
         "again": total,
@@ -149,7 +149,7 @@ def _paying(what: str, cards: Sequence[Row], which: int, share: int) -> Row:
         "old revision": cheapest,
         "two cards": left + other[4],
     }
-    amount = round(Decimal(amounts[what] if what in amounts else left), 2)
+    amount = round(Decimal(amounts.get(what, left)), 2)
     names = reference_of(number) + (f" {reference_of(other[0])}" if what == "two cards" else "")
     return max(amount, Decimal("0.01")), "USD" if what == "other currency" else currency, names
 
@@ -301,7 +301,7 @@ class History(RuleBasedStateMachine):
         revisions = {row[0]: row[4] for row in before["cards"]}
         made = sorted((row[2], row[5]) for row in after["cards"] if row[4] > revisions.get(row[0], 0))
         assert made == sorted((currency, total) for _, _, currency, total, _ in dry.cards)
-        self._all_billed(day, after)
+        self._all_billed(day, after, {row[1] for row in after["renewals"] - before["renewals"]})
 
     def _billed(self, day: date, portion: int, *, dry_run: bool = False) -> Billed:
         order = Order(day, now(self.day), sweeping.started("billing-card-run", day), dry_run)
@@ -327,8 +327,11 @@ class History(RuleBasedStateMachine):
             "reminders withheld": kinds["card-reminder", "withheld"],
         }
 
-    def _all_billed(self, day: date, after: Books) -> None:
-        """After a run each service that is due stands on a card, as it is now; and nothing else does."""
+    def _all_billed(self, day: date, after: Books, renewed: set[str]) -> None:
+        """After a run each service that is due stands on a card, as it is now; and nothing else does.
+
+        Those that were renewed by credit in this run can be due again: by the next one.
+        """
         payable = {row[2]: row for row in after["lines"] if row[-1]}
         current = rows(
             """
@@ -340,7 +343,12 @@ class History(RuleBasedStateMachine):
         currency = {row[0]: row[2] for row in after["cards"]}
         for code, status, policy, expires_on, *prices, of in current:
             line = payable.get(code)
-            if policy == "service" and status != "deleted" and expires_on <= day + timedelta(days=30):
+            if (
+                policy == "service"
+                and status != "deleted"
+                and expires_on <= day + timedelta(days=30)
+                and code not in renewed
+            ):
                 assert line, f"{code} is due and on no card"
             if line:
                 assert (policy, status == "deleted") == ("service", False), code
