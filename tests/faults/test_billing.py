@@ -212,7 +212,7 @@ class History(RuleBasedStateMachine):
 
     # -- how things are done -------------------------------------------------------------------------------------
 
-    def set(self, **variables: object) -> None:
+    def configure(self, **variables: object) -> None:
         for name, value in variables.items():
             self.environment.setenv(f"LIFECYCLE_{name.upper()}", str(value))
         settings.cache_clear()
@@ -253,7 +253,7 @@ class History(RuleBasedStateMachine):
     )
     def opens(self, cards_from: date, services_from: date, shows_vat: bool) -> None:
         self.cards_from, self.services_from = cards_from, services_from
-        self.set(
+        self.configure(
             go_live__billing_card=cards_from,
             go_live__service_transition=services_from,
             policy__card_shows_vat=shows_vat,
