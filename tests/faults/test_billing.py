@@ -141,7 +141,8 @@ def _paying(what: str, cards: Sequence[Row], which: int, share: int) -> Row:
     """Amount, currency and text of a payment for one of the cards, or for two."""
     number, currency, total, cheapest, left = cards[which % len(cards)]
     other = cards[share % len(cards)]
-    amounts: dict[str, Any] = {
+    amounts: dict[str, Decimal] = {
+        what: left,
         "part": left * share / 100,
         "over": left + share,
         "again": total,
@@ -149,7 +150,7 @@ def _paying(what: str, cards: Sequence[Row], which: int, share: int) -> Row:
         "old revision": cheapest,
         "two cards": left + other[4],
     }
-    amount = round(Decimal(amounts.get(what, left)), 2)
+    amount = round(amounts[what], 2)
     names = reference_of(number) + (f" {reference_of(other[0])}" if what == "two cards" else "")
     return max(amount, Decimal("0.01")), "USD" if what == "other currency" else currency, names
 
@@ -293,15 +294,14 @@ class History(RuleBasedStateMachine):
         day = self.day - timedelta(days=late)
         before, dry = books(), self._billed(day, 100, dry_run=True)
         assert books() == before, "a dry run changed something"
-        # What credit renews can be due again, by its next period: that is another run's.
-        self.somehow("once" if dry.counts["services renewed"] else way, lambda: self._billed(day, portion))
+        self.somehow(way, lambda: self._billed(day, portion))
         after = books()
         did = self._did(before, after)
         assert did == {name: dry.counts[name] for name in did}
         revisions = {row[0]: row[4] for row in before["cards"]}
         made = sorted((row[2], row[5]) for row in after["cards"] if row[4] > revisions.get(row[0], 0))
         assert made == sorted((currency, total) for _, _, currency, total, _ in dry.cards)
-        self._all_billed(day, after, {row[1] for row in after["renewals"] - before["renewals"]})
+        self._all_billed(day, after)
 
     def _billed(self, day: date, portion: int, *, dry_run: bool = False) -> Billed:
         order = Order(day, now(self.day), sweeping.started("billing-card-run", day), dry_run)
@@ -327,11 +327,20 @@ class History(RuleBasedStateMachine):
             "reminders withheld": kinds["card-reminder", "withheld"],
         }
 
-    def _all_billed(self, day: date, after: Books, renewed: set[str]) -> None:
+    def _all_billed(self, day: date, after: Books) -> None:
         """After a run each service that is due stands on a card, as it is now; and nothing else does.
 
-        Those that were renewed by credit in this run can be due again: by the next one.
+        Those that credit has renewed on this day can be due again: by the next day's run.
         """
+        renewed = {
+            code
+            for (code,) in rows(
+                """
+                SELECT code FROM card_renewals JOIN subscriptions ON id = subscription_id
+                WHERE business_date >= :day""",
+                day=day,
+            )
+        }
         payable = {row[2]: row for row in after["lines"] if row[-1]}
         current = rows(
             """
