@@ -142,7 +142,6 @@ def _paying(what: str, cards: Sequence[Row], which: int, share: int) -> Row:
     number, currency, total, cheapest, left = cards[which % len(cards)]
     other = cards[share % len(cards)]
     amounts: dict[str, Decimal] = {
-        what: left,
         "part": left * share / 100,
         "over": left + share,
         "again": total,
@@ -150,9 +149,13 @@ def _paying(what: str, cards: Sequence[Row], which: int, share: int) -> Row:
         "old revision": cheapest,
         "two cards": left + other[4],
     }
-    amount = round(amounts[what], 2)
+    amount = amounts.get(what, Decimal(left))
     names = reference_of(number) + (f" {reference_of(other[0])}" if what == "two cards" else "")
-    return max(amount, Decimal("0.01")), "USD" if what == "other currency" else currency, names
+    return (
+        max(amount.quantize(Decimal("0.01")), Decimal("0.01")),
+        "USD" if what == "other currency" else currency,
+        names,
+    )
 
 
 class Clock(datetime):
@@ -543,7 +546,7 @@ class History(RuleBasedStateMachine):
         else:
             self.reached[what] += 1
 
-    @rule(which=st.integers(0, 6), days=st.integers(1, 400), way=st.sampled_from(["once", "twice", [3], [6]]))
+    @rule(which=st.integers(0, 6), days=st.integers(1, 60), way=st.sampled_from(["once", "twice", [3], [6]]))
     def renewed_by_hand(self, which: int, days: int, way: str | list[int]) -> None:
         code = SUBSCRIPTIONS[1 + which][0]
         [(status, expires_on)] = [row[1:3] for row in books()["held"] if row[0] == code]
@@ -564,7 +567,9 @@ class History(RuleBasedStateMachine):
             code=code,
         )
         corrected = max(starts_on, expires_on + timedelta(days=days))
-        self.bring(terms=[("subscription", "starts_on", "expires_on"), (code, starts_on, corrected)])
+        # An expiry that comes back is the same lapse, of which all is done already.
+        if all(row[2] != corrected for row in self.before["terms"] if row[0] == code):
+            self.bring(terms=[("subscription", "starts_on", "expires_on"), (code, starts_on, corrected)])
 
     @rule(
         product=st.sampled_from(["HOST", "MAIL", "SEO", "APP"]),
@@ -579,7 +584,15 @@ class History(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 6), quantity=st.integers(1, 3))
     def a_quantity_changes(self, which: int, quantity: int) -> None:
-        self.bring(subscriptions=[(*SUBSCRIPTIONS[0], "quantity"), (*SUBSCRIPTIONS[1 + which], quantity)])
+        code, customer, product, starts_on, _ = SUBSCRIPTIONS[1 + which]
+        [(expires_on,)] = rows(
+            """
+            SELECT expires_on FROM terms JOIN subscriptions ON subscriptions.id = subscription_id
+            WHERE code = :code AND starts_on = anchor ORDER BY terms.recorded_at DESC LIMIT 1""",
+            code=code,
+        )
+        row = (code, customer, product, starts_on, expires_on, quantity)
+        self.bring(subscriptions=[(*SUBSCRIPTIONS[0], "quantity"), row])
 
     @rule(customer=st.sampled_from(CUSTOMERS))
     def an_address_is_lost_or_found(self, customer: str) -> None:
@@ -685,7 +698,7 @@ class History(RuleBasedStateMachine):
     def _each_mail_once(self) -> None:
         digests = {digest for (digest,) in rows("SELECT digest FROM card_revisions")}
         ids: Counter[str] = Counter()
-        for path in (self.place / "mail" / "new").iterdir():
+        for path in (self.place / "mail" / "new").glob("*"):
             mail = message_from_bytes(path.read_bytes())
             ids[mail["Message-ID"]] += 1
             pdfs = [part for part in mail.walk() if part.get_content_type() == "application/pdf"]
