@@ -25,6 +25,7 @@ from lifecycle.settings import Settings, settings
 _numbers = count(1)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in several processes, those on the session's Prefect server share one process, and one server."""
     for item in items:

@@ -218,7 +218,7 @@ _NOT_PAYABLE = text("UPDATE card_lines SET payable = false WHERE card_id = ANY(:
 
 _REVISE = text("""
 UPDATE cards SET revision = revision + 1, total = revised.total, due_on = revised.due_on, revised_on = :day,
-    trial = NOT :live
+    trial = trial AND NOT :live
 FROM unnest(cast(:cards AS bigint[]), cast(:totals AS numeric[]), cast(:due AS date[])) AS revised (id, total, due_on)
 WHERE cards.id = revised.id
 RETURNING cards.id, revision""")
