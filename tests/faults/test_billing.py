@@ -294,7 +294,7 @@ class History(RuleBasedStateMachine):
 
     @rule(way=WAYS, portion=st.sampled_from([1, 2, 100]), late=st.sampled_from([0, 0, 0, 2]))
     def bill(self, way: str | list[int], portion: int, late: int) -> None:
-        day = self.day - timedelta(days=late)
+        day = self._late(late)
         before, dry = books(), self._billed(day, 100, dry_run=True)
         assert books() == before, "a dry run changed something"
         self.somehow(way, lambda: self._billed(day, portion))
@@ -305,6 +305,11 @@ class History(RuleBasedStateMachine):
         made = sorted((row[2], row[5]) for row in after["cards"] if row[4] > revisions.get(row[0], 0))
         assert made == sorted((currency, total) for _, _, currency, total, _ in dry.cards)
         self._all_billed(day, after)
+
+    def _late(self, days: int) -> date:
+        """The day of a run that comes so many days late, but not from after a go-live to before it."""
+        lives = [live for live in (self.cards_from, self.services_from) if live <= self.day]
+        return max([self.day - timedelta(days=days), *lives])
 
     def _billed(self, day: date, portion: int, *, dry_run: bool = False) -> Billed:
         order = Order(day, now(self.day), sweeping.started("billing-card-run", day), dry_run)
@@ -368,7 +373,7 @@ class History(RuleBasedStateMachine):
 
     @rule(way=WAYS, portion=st.sampled_from([1, 100]), late=st.sampled_from([0, 0, 0, 2]))
     def sweep(self, way: str | list[int], portion: int, late: int) -> None:
-        day = self.day - timedelta(days=late)
+        day = self._late(late)
         before = books()
         dry = daily_expiry_sweep.make_plan.fn(day, sweeping.started(daily_expiry_sweep.FLOW, day), dry_run=True)
         assert books() == before, "a dry run changed something"
