@@ -11,12 +11,12 @@ from sqlalchemy import Connection, text
 # The expiry of each subscription, from its terms; where it stands, from its last transition.
 _FACTS = """
 WITH expiry AS (
-    SELECT DISTINCT ON (subscription_id) subscription_id, starts_on, expires_on FROM terms
+    SELECT DISTINCT ON (subscription_id) subscription_id, expires_on FROM terms
     ORDER BY subscription_id, starts_on DESC, recorded_at DESC
 ), status AS (
     SELECT DISTINCT ON (subscription_id) subscription_id, to_status FROM transitions ORDER BY subscription_id, id DESC
 ), held AS (
-    SELECT subscriptions.id, subscriptions.code, customer_id, starts_on, expires_on,
+    SELECT subscriptions.id, subscriptions.code, customer_id, expires_on,
         coalesce(to_status, 'active') AS status
     FROM subscriptions JOIN products ON products.id = product_id
     JOIN expiry ON expiry.subscription_id = subscriptions.id
@@ -112,7 +112,7 @@ CLAIMS = {
         SELECT number, subscription_id FROM line JOIN held ON held.id = subscription_id
         WHERE state = 'paid' AND held.expires_on <= line.expires_on AND status <> 'deleted' AND NOT EXISTS (
             SELECT FROM terms AS version WHERE version.subscription_id = held.id
-                AND version.starts_on = held.starts_on AND version.expires_on <> held.expires_on)
+            GROUP BY starts_on HAVING count(*) > 1)
         """,
     "a renewal has the period of its line, which begins where the last one ended": """
         SELECT line.number, line.subscription_id FROM card_renewals
