@@ -101,8 +101,9 @@ CLAIMS = {
         SELECT number, payable.revision FROM card_lines AS payable JOIN cards ON cards.id = card_id
         WHERE payable AND (state <> 'open' OR payable.revision <> cards.revision)
         """,
-    "a service stands on one open card": """
-        SELECT subscription_id FROM card_lines WHERE payable GROUP BY subscription_id HAVING count(*) > 1
+    "a service stands on one open card for one period": """
+        SELECT subscription_id, expires_on FROM card_lines WHERE payable
+        GROUP BY subscription_id, expires_on HAVING count(*) > 1
         """,
     "what stands on a card is its customer's": """
         SELECT number FROM line JOIN cards USING (number) JOIN held ON held.id = subscription_id
