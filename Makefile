@@ -21,7 +21,7 @@ lint: .venv/installed
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses auto
 
 bench: .venv/installed
 	$(BIN)/python -m tests.benchmarks

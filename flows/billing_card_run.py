@@ -61,7 +61,11 @@ def _describe(summary: Summary, billed: Billed) -> None:
     summary.counts.update(+billed.counts)
     sums = [(what, currency, str(total)) for (what, currency), total in sorted(billed.sums.items())]
     summary.tables.append(Table("Totals", ("what", "currency", "total"), [*sums]))
-    cards = [(*names, str(total), what) for *names, total, what in sorted(billed.cards)[:SHOWN_CARDS]]
+    cards = [
+        # What a dry run would make has no number: each portion takes its own back.
+        ("new" if summary.dry_run and what.startswith("cards made") else number, *names, str(total), what)
+        for number, *names, total, what in sorted(billed.cards)[:SHOWN_CARDS]
+    ]
     more = f", the first {SHOWN_CARDS}" if len(billed.cards) > SHOWN_CARDS else ""
     summary.tables.append(Table(f"Cards{more}", ("number", "customer", "currency", "total", "what"), [*cards]))
 

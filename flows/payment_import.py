@@ -91,6 +91,6 @@ def _describe(summary: Summary, done: list[Outcome]) -> None:
     if len(undecided) > len(rows):
         summary.notes.append(f"{len(undecided)} payments to look at; the first {len(rows)} are listed")
     otherwise = [line for outcome in done for line in outcome.otherwise]
-    summary.counts["services renewed otherwise before"] = len(otherwise)
-    title = "Paid, but renewed otherwise before"
+    summary.counts["services not renewed: another expiry by now"] = len(otherwise)
+    title = "Paid, and not renewed: the expiry is another by now"
     summary.tables.append(Table(title, ("card", "subscription"), [*otherwise[:SHOWN_DECISIONS]]))

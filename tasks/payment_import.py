@@ -28,7 +28,7 @@ KINDS = {".csv", ".xml"}
 class Outcome:
     """What a bank file did: figures by verdict, and the payments that a person must look at.
 
-    `otherwise` are services, each with the number of its card, that had been renewed before that was paid.
+    `otherwise` are services of paid cards, each with its card's number, that have another expiry by now.
     """
 
     counts: Counter[str] = field(default_factory=Counter)

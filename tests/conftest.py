@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,6 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy import Connection, text
+from xdist.scheduler import LoadScopeScheduling
 
 from deployments import launcher, sample, sample_hosting
 from lifecycle.persistence import database
@@ -25,12 +27,15 @@ from lifecycle.settings import Settings, settings
 _numbers = count(1)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Where tests run in several processes, those on the session's Prefect server share one process, and one server."""
-    for item in items:
-        if "running" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("server"))
+    return OneServer(config, log)
+
+
+class OneServer(LoadScopeScheduling):  # type: ignore[misc] # it has no types
+    def _split_scope(self, nodeid: str) -> str:
+        return "server" if nodeid.startswith("tests/e2e/") else nodeid
 
 
 @pytest.fixture(scope="session")
