@@ -30,7 +30,7 @@ SELECT count(*) FROM (
         WHERE cards.id = ANY(:cards) AND card_id = ANY(:cards))
     ORDER BY subscription_id FOR UPDATE) AS locked""")
 
-# A line whose service has another expiry by now was renewed otherwise, or corrected: nothing is added, a person is told.
+# A line whose service has another expiry by now was renewed otherwise or corrected: nothing is added, a person is told.
 _RENEW = text("""
 WITH line AS (
     SELECT card_id, number, card_lines.subscription_id, card_lines.starts_on, ends_on,
