@@ -12,7 +12,7 @@ from deployments import launcher
 from tests.operations import personal_values_in_prefect, run, summaries
 
 CUSTOMER = "C0487"
-"""Holds a domain up to 2019-10-31: no sweep of the other tests, which share the server, cares for it."""
+"""Holds a domain up to 2019-10-31: of the other tests, which share the server, only a sweep of 2020 cares for it."""
 
 
 def test_a_card_is_made_mailed_with_its_document_and_nobody_is_named_in_prefect(
