@@ -51,26 +51,27 @@ def card(card: Card, payee: Payee, issuer: Issuer) -> Content:
         revision=card.revision,
         issued_on=long_day(card.issued_on, locale),
         rates=[_rate_total(card, total.rate, total.net, total.vat) for total in card.totals] if card.shows_vat else [],
-        credit=money(-card.paid, currency, locale) if card.paid else "",
+        paid=money(-card.paid, currency, locale) if card.paid else "",
         to_pay=money(card.to_pay, currency, locale) if card.to_pay else "",
     )
 
 
 def reminder(card: Card, paid: Decimal, day: date, payee: Payee, issuer: Issuer) -> Content:
-    """The mail that says on `day` that the card is still to be paid. `paid` is all that was paid so far, with credit.
+    """The mail that says on `day` that the card is still to be paid. `paid` is all that was paid so far; what was
+    paid before the card was made or revised stands apart from what came since.
 
     It says what happens to what is not paid, and never after how many days, which a late run would get wrong.
     """
     locale, currency = card.locale, card.currency
-    credit = min(card.paid, paid)
+    before = min(card.paid, paid)
     return render(
         "card_reminder",
         locale,
         **_common(card, payee, issuer),
         overdue=day > card.due_on,
         days_left=(card.due_on - day).days,
-        credit=money(-credit, currency, locale) if credit else "",
-        received=money(credit - paid, currency, locale) if paid > credit else "",
+        paid=money(-before, currency, locale) if before else "",
+        received=money(before - paid, currency, locale) if paid > before else "",
         to_pay=money(card.total - paid, currency, locale),
     )
 

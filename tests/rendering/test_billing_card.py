@@ -137,13 +137,13 @@ def test_a_trial_card_says_so_on_every_page_and_has_no_code(
 
 def test_credit_that_was_used_is_taken_off() -> None:
     said = text(card(5, "it", paid=Decimal("100.00")))
-    assert "Totale 394,17 €\nGià pagato con il credito -100,00 €\nImporto da pagare 294,17 €" in said
+    assert "Totale 394,17 €\nGià pagato -100,00 €\nImporto da pagare 294,17 €" in said
     assert "Importo 294,17 €\nCausale" in said
 
 
 def test_a_card_that_credit_covered_asks_for_nothing() -> None:
     said = text(card(1, "en", paid=card(1).total))
-    assert "Nothing is to be paid: your credit covers the whole amount." in said
+    assert "Nothing is to be paid: the whole amount is already paid." in said
     assert "IBAN" not in said
     assert "RF92" not in said
 

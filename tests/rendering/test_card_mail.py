@@ -106,9 +106,9 @@ def test_a_card_that_shows_no_vat_shows_none_anywhere(locale: Locale) -> None:
 @pytest.mark.parametrize(
     ("locale", "credit", "left"),
     [
-        ("it", "Credito utilizzato", "Da pagare"),
-        ("el", "Πίστωση που χρησιμοποιήθηκε", "Πληρωτέο ποσό"),
-        ("en", "Credit used", "To pay"),
+        ("it", "Già pagato", "Da pagare"),
+        ("el", "Έχει ήδη πληρωθεί", "Πληρωτέο ποσό"),
+        ("en", "Already paid", "To pay"),
     ],
 )
 def test_credit_is_taken_off_and_what_is_left_is_what_to_pay(locale: Locale, credit: str, left: str) -> None:
@@ -187,12 +187,12 @@ def test_past_its_expiry_a_reminder_says_so_and_names_no_number_of_days(
 @pytest.mark.parametrize(
     ("locale", "thanks", "received"),
     [
-        ("it", "Ringraziamo per il pagamento parziale", "Già pagato"),
-        ("el", "ευχαριστούμε για τη μερική πληρωμή", "Έχει πληρωθεί"),
-        ("en", "Thank you for the part payment", "Paid so far"),
+        ("it", "Ringraziamo per il pagamento parziale", "Ricevuto nel frattempo"),
+        ("el", "ευχαριστούμε για τη μερική πληρωμή", "Λάβαμε στο μεταξύ"),
+        ("en", "Thank you for the part payment", "Received since"),
     ],
 )
-def test_a_part_payment_is_acknowledged_apart_from_credit(locale: Locale, thanks: str, received: str) -> None:
+def test_a_part_payment_is_acknowledged_apart_from_what_was_paid_before(locale: Locale, thanks: str, received: str) -> None:
     credited = made(3, locale, paid=Decimal("20.00"))
     for body in bodies(reminder(credited, Decimal("100.00"), AFTER, PAYEE, ISSUER)):
         assert thanks in body
