@@ -12,6 +12,7 @@ from lifecycle.persistence.database import Transaction, transaction
 from lifecycle.persistence.subscription_status import Learned
 from lifecycle.rules import payment as rules
 from lifecycle.rules.findings import BadInput, Finding
+from lifecycle.rules.money import NOTHING
 from lifecycle.rules.payment import Decided, Misfit, Received
 from lifecycle.rules.records import shown
 from lifecycle.settings import settings
@@ -51,7 +52,7 @@ def credit(id_: int, code: str, operator: str) -> None:
         payments.take_turn(db)
         payment = _payment(db, id_)
         customer = _customer(db, code)
-        there = payments.credit(db, customer, payment.currency)
+        there = _credit(db, customer, payment.currency)
         part = _fitting(payment, lambda: rules.credited(payment, customer, there))
         payments.place(db, id_, payment.currency, [part], Decided.CREDITED, operator, _learned())
     print(f"{part.amount} {payment.currency} of payment {id_} in credit of {code}")
@@ -72,7 +73,7 @@ def refund_credit(code: str, currency: str, amount: Decimal, operator: str) -> N
     with transaction() as db:
         payments.take_turn(db)
         customer = _customer(db, code)
-        there = payments.credit(db, customer, currency)
+        there = _credit(db, customer, currency)
         try:
             parts = rules.refunded_credit(customer, amount, there, currency)
         except Misfit as misfit:
@@ -93,6 +94,10 @@ def _customer(db: Transaction, code: str) -> int:
     if customer is None:
         raise BadInput([Finding("--customer", f"{code!r} is no customer's code", "a customer's code")])
     return customer
+
+
+def _credit(db: Transaction, customer: int, currency: str) -> Decimal:
+    return payments.credit_of(db, [customer]).get((customer, currency), NOTHING)
 
 
 def _fitting(payment: Received, decide: Callable[[], rules.Allocation]) -> rules.Allocation:

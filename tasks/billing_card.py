@@ -20,7 +20,7 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lifecycle.persistence import billing_card, card_closing, card_documents, card_renewals
+from lifecycle.persistence import billing_card, card_closing, card_documents, card_renewals, payments
 from lifecycle.persistence.billing_card import Account, Run
 from lifecycle.persistence.database import Transaction, transaction
 from lifecycle.persistence.subscription_status import Learned
@@ -167,7 +167,7 @@ def _make(db: Transaction, made: Sequence[Change], accounts: Mapping[int, Accoun
     """New cards and new revisions, with their documents; those that credit pays in full renew at once."""
     ids = billing_card.record(db, made, run)
     if run.live:
-        credit = billing_card.credit_of(db, list(accounts))
+        credit = payments.credit_of(db, list(accounts))
         billing_card.use_credit(db, _used_credit(made, ids, credit), run)
     cards = card_documents.read(db, ids, settings().locale, shows_vat=run.shows_vat)
     of_customer = {id_: change.customer_id for id_, change in zip(ids, made, strict=True)}

@@ -180,17 +180,6 @@ def _service(row: Row[Any]) -> Service:
     return Service(row.currency, line, row.card)
 
 
-def credit_of(db: Connection, customers: Sequence[int]) -> dict[tuple[int, str], Decimal]:
-    """The customers' credit by currency."""
-    rows = db.execute(
-        text("""
-        SELECT customer_id, currency, sum(amount) AS credit FROM allocations
-        WHERE customer_id = ANY(:customers) AND purpose = 'credit' GROUP BY customer_id, currency"""),
-        {"customers": list(customers)},
-    )
-    return {(row.customer_id, row.currency): row.credit for row in rows}
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
     """What all cards of a run have in common."""

@@ -307,12 +307,12 @@ def customer_of(db: Connection, code: str) -> int | None:
     return found
 
 
-def credit(db: Connection, customer: int, currency: str) -> Decimal:
-    """What the customer has in credit."""
-    found: Decimal = db.execute(
+def credit_of(db: Connection, customers: Sequence[int]) -> dict[tuple[int, str], Decimal]:
+    """The customers' credit by currency."""
+    rows = db.execute(
         text("""
-        SELECT coalesce(sum(amount), 0) FROM allocations
-        WHERE customer_id = :customer AND currency = :currency AND purpose = 'credit'"""),
-        {"customer": customer, "currency": currency},
-    ).scalar_one()
-    return found
+        SELECT customer_id, currency, sum(amount) AS credit FROM allocations
+        WHERE customer_id = ANY(:customers) AND purpose = 'credit' GROUP BY customer_id, currency"""),
+        {"customers": list(customers)},
+    )
+    return {(row.customer_id, row.currency): row.credit for row in rows}

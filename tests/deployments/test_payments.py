@@ -106,9 +106,9 @@ def test_what_the_bank_took_back_takes_back_what_was_assigned(cards: Path) -> No
         (lambda: payments.assign(1, "PF-2026-000126", Decimal(71), "OP1"), "more than the 70.00 unassigned"),
         (lambda: payments.assign(2, "PF-2026-000126", None, "OP1"), "nothing of payment 2 is unassigned"),
         (lambda: payments.credit(1, "NOBODY", "OP1"), "is no customer's code"),
-        (lambda: payments.credit(3, "C126", "OP1"), "more than the 0 of credit"),
+        (lambda: payments.credit(3, "C126", "OP1"), "more than the 0.00 of credit"),
         (lambda: payments.refund(1, Decimal(71), "OP1"), "more than the 70.00 unassigned"),
-        (lambda: payments.refund_credit("C126", "EUR", Decimal(1), "OP1"), "more than the 0 of credit"),
+        (lambda: payments.refund_credit("C126", "EUR", Decimal(1), "OP1"), "more than the 0.00 of credit"),
     ],
 )
 def test_what_does_not_fit_changes_nothing(waiting: Path, decide: Callable[[], None], problem: str) -> None:

@@ -192,7 +192,9 @@ def test_past_its_expiry_a_reminder_says_so_and_names_no_number_of_days(
         ("en", "Thank you for the part payment", "Received since"),
     ],
 )
-def test_a_part_payment_is_acknowledged_apart_from_what_was_paid_before(locale: Locale, thanks: str, received: str) -> None:
+def test_a_part_payment_is_acknowledged_apart_from_what_was_paid_before(
+    locale: Locale, thanks: str, received: str
+) -> None:
     credited = made(3, locale, paid=Decimal("20.00"))
     for body in bodies(reminder(credited, Decimal("100.00"), AFTER, PAYEE, ISSUER)):
         assert thanks in body
