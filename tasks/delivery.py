@@ -59,12 +59,15 @@ def deliver(_number: int, until: datetime) -> Counter[str]:
     One bad message fails alone. Where it is the server that cannot be used, this stops and the messages wait.
     """
     counts: Counter[str] = Counter()
-    with open_carrier(settings().mail_target) as carrier, outbox.delivering() as deliverer:
+    with open_carrier(settings().mail_target) as carrier, outbox.delivering(settings().timezone) as deliverer:
         ended: Ended | None = None
         for message in deliverer.claims(until, CLAIMED_AT_ONCE):
-            attempt = deliverer.begin(message, carrier.name, ended)
-            ended = Ended(attempt, _hand_over(carrier, message)) if attempt else None
-            if ended:
+            begun = deliverer.begin(message, carrier.name, ended)
+            ended = None
+            if begun and begun.missing:
+                counts[f"not sent: {begun.missing}"] += 1
+            elif begun:
+                ended = Ended(begun.attempt, _hand_over(carrier, message))
                 counts[ended.how.outcome] += 1
                 if ended.how.outcome == UNREACHABLE:
                     break

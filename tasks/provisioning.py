@@ -40,7 +40,10 @@ def call(_number: int, until: datetime) -> Counter[str]:
     A call that the other system refuses is listed for a person; where it cannot be reached at all, this stops.
     """
     counts: Counter[str] = Counter()
-    with open_provisioning(*settings().provisioning) as system, outbox.delivering(Channel.CALL) as deliverer:
+    with (
+        open_provisioning(*settings().provisioning) as system,
+        outbox.delivering(settings().timezone, Channel.CALL) as deliverer,
+    ):
         # A later call of a subscription can only be claimed when the earlier one is settled: in the next pass.
         while not counts[UNREACHABLE] and (done := _pass(system, deliverer, until)):
             counts += done
@@ -52,8 +55,8 @@ def _pass(system: Provisioning, deliverer: Deliverer, until: datetime) -> Counte
     counts: Counter[str] = Counter()
     ended: Ended | None = None
     for message in deliverer.claims(until, CLAIMED_AT_ONCE):
-        attempt = deliverer.begin(message, system.name, ended)
-        ended = Ended(attempt, _call(system, message)) if attempt else None
+        begun = deliverer.begin(message, system.name, ended)
+        ended = Ended(begun.attempt, _call(system, message)) if begun else None
         if ended:
             counts[ended.how.outcome] += 1
             if ended.how.outcome == UNREACHABLE:

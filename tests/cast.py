@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, insert, select, text
 
-from lifecycle.persistence import runs, tables
+from lifecycle.persistence import outbox, runs, tables
+from lifecycle.persistence.outbox import Body, Message
 from lifecycle.rules.outbox import State
 from lifecycle.rules.provisioning import Calls
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 LIVE = Calls(State.QUEUED, State.QUEUED)
+UNLOCKED = "SET LOCAL session_replication_role = replica"
+"""Before emptying tables: what is append-only is so for everybody else."""
 
 
 def reseller(
@@ -20,6 +23,15 @@ def reseller(
 ) -> int:
     statement = insert(tables.resellers).values(code=code, name=f"Reseller {code}", email=email, locale=locale)
     return _id(db, statement.returning(tables.resellers.c.id))
+
+
+def reports(
+    db: Connection, keys: Sequence[str], run_id: UUID, day: date, body: Body | None, to: str = "r@example.com"
+) -> list[str]:
+    """Queue reports to one reseller. Returns the keys that were new."""
+    id_ = db.execute(text("SELECT id FROM resellers WHERE code = 'TO'")).scalar() or reseller(db, "TO")
+    messages = [Message(key, "reseller-report", to, "R", day, run_id, body, reseller_id=id_) for key in keys]
+    return outbox.queue(db, messages)
 
 
 def customer(db: Connection, code: str) -> int:
@@ -112,8 +124,10 @@ def card_on(
     )
     db.execute(
         text("""
-        INSERT INTO messages (key, kind, state, recipient, recipient_name, customer_id, business_date, run_id)
-        SELECT 'billing-card/' || number || '/1', 'billing-card', :state, 'c@example.com', '', customer_id, :day, :run
+        INSERT INTO messages (
+            key, kind, state, recipient, recipient_name, customer_id, business_date, run_id, motive, basis)
+        SELECT 'billing-card/' || number || '/1', 'billing-card', :state, 'c@example.com', '', customer_id, :day, :run,
+            'contract', 'duty'
         FROM cards WHERE id = :card AND cast(:state AS text) IS NOT NULL"""),
         asked | {"card": card, "state": state},
     )

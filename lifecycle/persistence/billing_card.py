@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from lifecycle.persistence.contact import CONTRACTUAL
 from lifecycle.persistence.payments import take_turn
 from lifecycle.rules.billing_card import (
     Change,
@@ -297,31 +298,35 @@ def use_credit(db: Connection, used: Mapping[int, Decimal], run: Run) -> None:
     db.execute(_USE_CREDIT, moved | {"day": run.day, "run_id": run.run_id, "now": run.now})
 
 
-_QUEUE_CARDS = text("""
+_QUEUE_CARDS = text(f"""
 WITH mailed AS (
     UPDATE cards SET mailed_revision = revision FROM customers AS customer
     WHERE customer.id = customer_id AND customer_id = ANY(:customers) AND state = 'open' AND mailed_revision < revision
         AND (trial OR email IS NOT NULL)
     RETURNING number, revision, trial, customer_id, coalesce(email, '') AS email, name
 )
-INSERT INTO messages (key, kind, state, recipient, recipient_name, customer_id, business_date, run_id, facts)
+INSERT INTO messages (
+    key, kind, state, recipient, recipient_name, customer_id, business_date, run_id, facts, motive, basis)
 SELECT 'billing-card/' || number || '/' || revision || CASE WHEN trial THEN '/withheld' ELSE '' END, 'billing-card',
     CASE WHEN trial THEN 'withheld' ELSE 'queued' END, email, name, customer_id, :day, :run_id,
-    jsonb_build_object('card', number, 'revision', revision)
-FROM mailed RETURNING state""")
+    jsonb_build_object('card', number, 'revision', revision), 'contract', basis
+FROM mailed CROSS JOIN LATERAL {CONTRACTUAL} AS allowed
+RETURNING state""")
 
-_QUEUE_REMINDERS = text("""
+_QUEUE_REMINDERS = text(f"""
 WITH reminded AS (
     UPDATE cards SET reminded_for = reminder.due_on
     FROM unnest(cast(:cards AS bigint[]), cast(:due AS date[])) AS reminder (card_id, due_on), customers AS customer
     WHERE cards.id = card_id AND customer.id = customer_id AND state = 'open' AND (trial OR email IS NOT NULL)
     RETURNING number, revision, trial, customer_id, coalesce(email, '') AS email, name, reminder.due_on
 )
-INSERT INTO messages (key, kind, state, recipient, recipient_name, customer_id, business_date, run_id, facts)
+INSERT INTO messages (
+    key, kind, state, recipient, recipient_name, customer_id, business_date, run_id, facts, motive, basis)
 SELECT 'card-reminder/' || number || '/' || due_on || CASE WHEN trial THEN '/withheld' ELSE '' END, 'card-reminder',
     CASE WHEN trial THEN 'withheld' ELSE 'queued' END, email, name, customer_id, :day, :run_id,
-    jsonb_build_object('card', number)
-FROM reminded RETURNING state""")
+    jsonb_build_object('card', number), 'contract', basis
+FROM reminded CROSS JOIN LATERAL {CONTRACTUAL} AS allowed
+RETURNING state""")
 
 
 def queue_mails(db: Connection, customers: Sequence[int], run: Run) -> Counter[State]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from lifecycle.persistence.contact import CONTRACTUAL
 from lifecycle.persistence.subscription_status import GIVEN, Learned, refresh
 from lifecycle.rules.outbox import State
 
@@ -52,11 +53,13 @@ WITH line AS (
 SELECT number, code, subscription_id, renewable FROM line JOIN subscriptions ON subscriptions.id = subscription_id
 ORDER BY number, code""")
 
-_CONFIRM = text("""
-INSERT INTO messages (key, kind, state, recipient, recipient_name, customer_id, business_date, run_id, facts)
+_CONFIRM = text(f"""
+INSERT INTO messages (
+    key, kind, state, recipient, recipient_name, customer_id, business_date, run_id, facts, motive, basis)
 SELECT 'renewal-confirmed/' || number || CASE :state WHEN 'withheld' THEN '/withheld' ELSE '' END, 'renewal-confirmed',
-    :state, email, name, customer_id, :day, :run_id, jsonb_build_object('card', number)
+    :state, email, name, customer_id, :day, :run_id, jsonb_build_object('card', number), 'contract', basis
 FROM cards JOIN customers ON customers.id = customer_id
+CROSS JOIN LATERAL {CONTRACTUAL} AS allowed
 WHERE cards.id = ANY(:cards) AND email IS NOT NULL AND EXISTS (SELECT FROM card_renewals WHERE card_id = cards.id)
 ON CONFLICT (key) DO NOTHING""")
 

@@ -39,6 +39,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from lifecycle.persistence.subscription_status import IMPORTED, Learned, follow_policies, refresh
@@ -46,7 +47,11 @@ from lifecycle.persistence.tables import (
     Instant,
     Money,
     associations,
+    consent_types,
+    consents,
     customers,
+    motives,
+    objections,
     products,
     resellers,
     subscription_status,
@@ -55,6 +60,7 @@ from lifecycle.persistence.tables import (
 )
 from lifecycle.rules import records
 from lifecycle.rules.calendar import SINCE_EVER
+from lifecycle.rules.contact import CONTRACT
 from lifecycle.rules.findings import Finding, Findings
 from lifecycle.rules.provisioning import Calls
 from lifecycle.rules.records import Block, File, shown
@@ -80,8 +86,16 @@ _TYPES: dict[str, Any] = {
     "unit_price": Money,
     "vat_rate": products.c.vat_rate.type,
     "auto_renew": Boolean,
+    "valid_days": Integer,
+    "allows_bulk": Boolean,
+    "allows_single": Boolean,
+    "allows_contact": Boolean,
+    "duty": Boolean,
+    "granted_on": Date,
+    "withdrawn_on": Date,
+    "objected_on": Date,
 }
-_MASTER = {table.name: table for table in (resellers, customers, products, subscriptions)}
+_MASTER = {table.name: table for table in (resellers, customers, products, subscriptions, consent_types, motives)}
 _REFERENCES = (
     ("customers", "reseller", resellers),
     ("associations", "reseller", resellers),
@@ -89,11 +103,15 @@ _REFERENCES = (
     ("subscriptions", "customer", customers),
     ("subscriptions", "product", products),
     ("terms", "subscription", subscriptions),
+    ("consents", "customer", customers),
+    ("consents", "consent_type", consent_types),
+    ("objections", "customer", customers),
 )
 _PERIODS = (
     ("associations", "from_on", "until_on"),
     ("subscriptions", "starts_on", "expires_on"),
     ("terms", "starts_on", "expires_on"),
+    ("consents", "granted_on", "withdrawn_on"),
 )
 # Findings are few or far too many: they are fetched as they are kept.
 _STREAMED = {"yield_per": 1_000}
@@ -165,6 +183,10 @@ def check(db: Connection, staging: Staging, incomplete: set[str], findings: Find
         "one reseller and last day for a customer at a time",
         findings,
     )
+    _contradictions(
+        db, _consent_rows(staging), ["withdrawn_on", "evidence"], "one withdrawal and evidence for a consent", findings
+    )
+    _no_duty(db, staging["motives"], findings)
 
 
 def _add(
@@ -234,6 +256,22 @@ def _association_rows(staging: Staging) -> Select[Any]:
     return select(file, c.line, c.customer.label("code"), c.from_on.label("day"), until_on, c.reseller, c.recorded_at)
 
 
+def _consent_rows(staging: Staging) -> Select[Any]:
+    """Each staged consent: file, line, whose and what for, first day, content, moment."""
+    c = staging["consents"].c
+    whose = (c.customer + "," + c.consent_type).label("code")
+    withdrawn_on = func.coalesce(c.withdrawn_on, text("date 'infinity'")).label("withdrawn_on")
+    file = literal("consents.csv").label("file")
+    evidence = func.coalesce(c.evidence, "").label("evidence")
+    return select(file, c.line, whose, c.granted_on.label("day"), withdrawn_on, evidence, c.recorded_at)
+
+
+def _no_duty(db: Connection, staged: Table, findings: Findings) -> None:
+    """Our own messages rest on the contract: it must stay a duty."""
+    rows = select(staged.c.line, staged.c.code).where(staged.c.code == CONTRACT.code, staged.c.duty.is_(False))
+    _add(db, rows, findings, "motives.csv", "duty", "must be true", f"{CONTRACT.code}: notices and cards rest on it")
+
+
 def _contradictions(
     db: Connection, rows: Select[Any], content: Sequence[str], expected: str, findings: Findings
 ) -> None:
@@ -278,6 +316,8 @@ def record(
         ("products", select(staging["products"])),
         ("customers", _customers(staging)),
         ("subscriptions", _subscriptions(staging)),
+        ("consent_types", select(staging["consent_types"])),
+        ("motives", select(staging["motives"])),
     ):
         if name in given:
             counts.update(_merge(db, _MASTER[name], staging[name], source.subquery(), given[name], now))
@@ -290,6 +330,8 @@ def record(
             counts["subscriptions brought back"] = back
         if counts["terms added"] >= _ANALYZE_FROM:
             _analyze(db, subscription_status)
+    counts["consents added"] = _add_consents(db, staging, now)
+    counts["objections added"] = _add_objections(db, staging, now)
     counts["associations added"] = _add_associations(db, staging, now)
     counts["associations added"] += _first_associations(db, now, zone) + _move(db, now, zone)
     return counts
@@ -397,8 +439,43 @@ def _add_associations(db: Connection, staging: Staging, now: datetime) -> int:
     return _add_versions(db, associations, versions, "until_on", now)
 
 
-def _add_versions(db: Connection, facts: Table, versions: Table, content: str, now: datetime) -> int:
-    """Add those of `versions` that are new; all columns but `content` and the moment are the key.
+def _add_consents(db: Connection, staging: Staging, now: datetime) -> int:
+    staged = staging["consents"]
+    versions = _temporary(
+        db,
+        "consent_versions",
+        *(Column(name, consents.c[name].type) for name in ("customer_id", "consent_type_id", "granted_on")),
+        Column("withdrawn_on", Date),
+        Column("evidence", Text),
+        Column("recorded_at", Instant),
+    )
+    known = (
+        select(
+            customers.c.id,
+            consent_types.c.id,
+            *(staged.c[name] for name in ("granted_on", "withdrawn_on", "evidence", "recorded_at")),
+        )
+        .select_from(staged)
+        .join(customers, customers.c.code == staged.c.customer)
+        .join(consent_types, consent_types.c.code == staged.c.consent_type)
+    )
+    db.execute(insert(versions).from_select(versions.c.keys(), known))
+    return _add_versions(db, consents, versions, "withdrawn_on", now, beside=("evidence",))
+
+
+def _add_objections(db: Connection, staging: Staging, now: datetime) -> int:
+    staged = staging["objections"]
+    known = select(customers.c.id, staged.c.channel, staged.c.objected_on, literal(now, Instant)).join(
+        customers, customers.c.code == staged.c.customer
+    )
+    columns = ["customer_id", "channel", "objected_on", "recorded_at"]
+    return _rows(db, upsert(objections).from_select(columns, known).on_conflict_do_nothing())
+
+
+def _add_versions(
+    db: Connection, facts: Table, versions: Table, content: str, now: datetime, beside: Sequence[str] = ()
+) -> int:
+    """Add those of `versions` that are new; all columns but `content`, those `beside` it and the moment are the key.
 
     A version without a moment is learned now, unless it equals the one known last. So is one whose moment is taken by
     another content, which corrects it, unless a later version of the same key is imported beside it.
@@ -406,7 +483,7 @@ def _add_versions(db: Connection, facts: Table, versions: Table, content: str, n
     _analyze(db, versions)
     v = versions.c
     columns = v.keys()
-    key = [name for name in columns if name not in {content, "recorded_at"}]
+    key = [name for name in columns if name not in {content, "recorded_at", *beside}]
 
     def same_key(one: _Columns, other: _Columns) -> ColumnElement[bool]:
         return and_(*(one[name] == other[name] for name in key))
@@ -429,14 +506,14 @@ def _add_versions(db: Connection, facts: Table, versions: Table, content: str, n
         .subquery()
     )
     learned = (
-        select(*(late.c[name] for name in (*key, content)), literal(now, Instant))
+        select(*(late.c[name] for name in (*key, content, *beside)), literal(now, Instant))
         .where(
             ~exists().where(same_key(late.c, v), later),
             ~exists().where(last.c[content].is_not_distinct_from(late.c[content])),
         )
         .distinct()
     )
-    added += _rows(db, insert(facts).from_select([*key, content, "recorded_at"], learned))
+    added += _rows(db, insert(facts).from_select([*key, content, *beside, "recorded_at"], learned))
     if added >= _ANALYZE_FROM:
         _analyze(db, facts)
     return added

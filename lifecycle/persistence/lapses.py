@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from lifecycle.persistence.contact import CONTRACTUAL
 from lifecycle.rules.licence_notice import Contact
 from lifecycle.rules.outbox import State
 from lifecycle.rules.provisioning import Access
@@ -54,16 +55,18 @@ WHERE subscription_id = ANY(:subscriptions)
 ON CONFLICT (key) DO NOTHING
 """)
 
-_NOTIFY = text("""
+_NOTIFY = text(f"""
 INSERT INTO messages (
-    key, kind, state, recipient, recipient_name, customer_id, subscription_id, business_date, run_id, facts)
+    key, kind, state, recipient, recipient_name, customer_id, subscription_id, business_date, run_id, facts, motive,
+    basis)
 SELECT :prefix || subscription.code || '/' || to_char(standing.expires_on, 'YYYY-MM-DD') || :suffix, :kind, :state,
     coalesce(email, ''), name, customer_id, subscription.id, :day, :run_id,
-    jsonb_build_object('expires_on', standing.expires_on) || about.facts
+    jsonb_build_object('expires_on', standing.expires_on) || about.facts, 'contract', basis
 FROM unnest(cast(:subscriptions AS bigint[]), cast(:facts AS jsonb[])) AS about (subscription_id, facts)
 JOIN subscription_status AS standing USING (subscription_id)
 JOIN subscriptions AS subscription ON subscription.id = subscription_id
 JOIN customers AS customer ON customer.id = customer_id
+CROSS JOIN LATERAL {CONTRACTUAL} AS allowed
 ON CONFLICT (key) DO NOTHING
 """)
 

@@ -6,6 +6,9 @@ PostgreSQL takes from it the moment it dies; the lease covers one that hangs. So
 begun is free again at once, and one that was begun and not settled is in doubt: it may have been sent, and is never
 sent again without evidence or an operator's word. A call carries its key to the other system, which does not carry it
 out twice: it is simply repeated. The calls of one subscription leave in the order in which they were written.
+
+The statement that begins a mail to a customer asks the gate: without a basis at that moment the mail is cancelled. What
+was sent is logged as a contact by the statement that settles it.
 """
 
 import secrets
@@ -21,8 +24,10 @@ import psycopg
 from sqlalchemy import Connection, Row, bindparam, insert, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from lifecycle.persistence.contact import gate
 from lifecycle.persistence.database import configured
 from lifecycle.persistence.tables import message_bodies, messages
+from lifecycle.rules.contact import Allowed
 from lifecycle.rules.outbox import LEASE, Channel, State
 
 # The class of our advisory locks; any number that is no one else's.
@@ -51,6 +56,10 @@ class Message:
     body: Body | None
     reseller_id: int | None = None
     customer_id: int | None = None
+    motive: str | None = None
+    operator: str | None = None
+    allowed: Allowed | None = None
+    """What the gate said of the customer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,13 @@ class Settlement:
     wait: timedelta | None = None
 
 
+class Begun(NamedTuple):
+    """An attempt; `missing` is why the gate did not let it leave: the attempt has ended, the message is cancelled."""
+
+    attempt: int
+    missing: str | None
+
+
 class Ended(NamedTuple):
     attempt: int
     how: Settlement
@@ -100,6 +116,10 @@ def queue(db: Connection, outgoing: Sequence[Message]) -> list[str]:
             "run_id": m.run_id,
             "reseller_id": m.reseller_id,
             "customer_id": m.customer_id,
+            "motive": m.motive,
+            "operator": m.operator,
+            "basis": m.allowed and m.allowed.basis,
+            "consent_id": m.allowed and m.allowed.consent,
         }
         for m in outgoing
     ]
@@ -142,6 +162,21 @@ def _claimed(row: Row[Any]) -> Claimed:
 def _attachment(row: Row[Any]) -> tuple[str, str, bytes] | None:
     return (row.attachment_name, row.attachment_type, row.attachment) if row.attachment_name else None
 
+
+NOT_ALLOWED = "not sent: no basis any more"
+"""The outcome of an attempt that the gate stopped."""
+
+_CONTACT_CHANNEL = "CASE messages.channel WHEN 'bulk' THEN 'bulk' ELSE 'single' END"
+
+# Of a message that rests on a consent, the motive that stood by was not used.
+_LOG = f"""
+    INSERT INTO contacts (
+        key, customer_id, channel, basis, consent_id, motive, operator, business_date, run_id)
+    SELECT key, customer_id, {_CONTACT_CHANNEL.replace("messages.", "")}, basis, consent_id,
+        CASE WHEN basis IN ('duty', 'motive') THEN motive END, operator, asked_on, run_id
+    FROM {{sent}}
+    WHERE state = 'sent' AND channel <> 'call' AND customer_id IS NOT NULL
+    ON CONFLICT (key) DO NOTHING"""
 
 _ABANDONED = f"""
     (lease_until < now() OR claimed_by::bigint NOT IN (
@@ -191,7 +226,7 @@ ORDER BY due_at, id
 # One statement, and so one round trip and one commit, settles an attempt and begins the next; either may be null.
 # A deliverer that was taken for dead and was not still knows best: it may settle what is in doubt.
 # For the driver itself: this runs once for every message, and SQLAlchemy would take longer over it than PostgreSQL.
-_ADVANCE = """
+_ADVANCE = f"""
 WITH attempt AS (
     UPDATE message_attempts SET finished_at = clock_timestamp(), outcome = %(outcome)s, reply = %(reply)s
     WHERE id = %(attempt)s RETURNING message_id, worker
@@ -203,28 +238,49 @@ WITH attempt AS (
         claimed_by = CASE WHEN %(state)s = 'in_doubt' THEN claimed_by END, lease_until = NULL
     FROM attempt
     WHERE id = message_id AND claimed_by = worker AND state IN ('sending', 'in_doubt')
-    RETURNING id
-), dropped AS (
-    DELETE FROM message_bodies USING settled WHERE message_id = id AND %(state)s = 'sent'
+    RETURNING messages.*
+), logged AS ({_LOG.format(sent="settled")}
+), asked AS (
+    SELECT messages.id, allowed.basis, allowed.consent_id, allowed.missing, day
+    FROM messages
+    CROSS JOIN LATERAL (
+        SELECT (greatest(%(until)s, clock_timestamp()) AT TIME ZONE %(zone)s)::date AS day) AS business
+    LEFT JOIN LATERAL {gate("customer_id", _CONTACT_CHANNEL, "motive", "day")} AS allowed
+        ON channel <> 'call' AND customer_id IS NOT NULL
+    WHERE messages.id = %(message)s
 ), begun AS (
-    UPDATE messages SET state = 'sending', lease_until = now() + %(lease)s
-    WHERE id = %(message)s AND state = 'queued' AND claimed_by = %(deliverer)s
-    RETURNING id
+    UPDATE messages SET state = CASE WHEN missing IS NULL THEN 'sending' ELSE 'cancelled' END,
+        claimed_by = CASE WHEN missing IS NULL THEN claimed_by END,
+        lease_until = CASE WHEN missing IS NULL THEN now() + %(lease)s END,
+        basis = asked.basis, consent_id = asked.consent_id, asked_on = day
+    FROM asked
+    WHERE messages.id = asked.id AND state = 'queued' AND claimed_by = %(deliverer)s
+    RETURNING messages.id, missing
+), dropped AS (
+    DELETE FROM message_bodies
+    USING (
+        SELECT id FROM settled WHERE state = 'sent' UNION ALL SELECT id FROM begun WHERE missing IS NOT NULL
+    ) AS done
+    WHERE message_id = done.id
 )
-INSERT INTO message_attempts (message_id, worker, carrier, started_at)
-SELECT id, %(deliverer)s, %(carrier)s, clock_timestamp() FROM begun
-RETURNING id
+INSERT INTO message_attempts (message_id, worker, carrier, started_at, finished_at, outcome, reply)
+SELECT id, %(deliverer)s, %(carrier)s, clock_timestamp(), CASE WHEN missing IS NOT NULL THEN clock_timestamp() END,
+    CASE WHEN missing IS NOT NULL THEN '{NOT_ALLOWED}' END, missing
+FROM begun
+RETURNING id, reply
 """
 
 
 class Deliverer:
     """One session that delivers over one channel. By its advisory lock the others know that it lives."""
 
-    def __init__(self, db: Connection, channel: Channel = Channel.MAIL) -> None:
+    def __init__(self, db: Connection, zone: str, channel: Channel) -> None:
         self._channel = channel
+        self._zone = zone
+        self._until = datetime.min.replace(tzinfo=UTC)
         # Every step is one statement, which is a transaction by itself without a BEGIN and a COMMIT of ours.
         self._db = db.execution_options(isolation_level="AUTOCOMMIT")
-        self._driver = cast("psycopg.Connection[tuple[int]]", self._db.connection.driver_connection)
+        self._driver = cast("psycopg.Connection[tuple[int, str | None]]", self._db.connection.driver_connection)
         self._number = secrets.randbelow(2**31)
         # What is queued comes in bursts, of which the planner's statistics know nothing: it would collect and sort the
         # whole queue for every claim instead of walking along the index.
@@ -239,6 +295,7 @@ class Deliverer:
         Walks along the queue once: what is put before the place it has reached is for the next deliverer. So it always
         ends, and never passes the index entries of what was sent before, which stay there until the next VACUUM.
         """
+        self._until = until
         after, after_id = datetime.min.replace(tzinfo=UTC), 0
         while rows := self._claim(until, at_once, after, after_id):
             yield from (_claimed(row) for row in rows)
@@ -256,10 +313,11 @@ class Deliverer:
         }
         return self._db.execute(_CLAIM, claim).all()
 
-    def begin(self, message: Claimed, carrier: str, ended: Ended | None = None) -> int | None:
+    def begin(self, message: Claimed, carrier: str, ended: Ended | None = None) -> Begun | None:
         """Say, before it is handed to `carrier`, that it will be. Returns the attempt; None: it is no longer ours.
 
-        Settles what `ended` before it in the same transaction: that halves the commits, on which delivery waits most.
+        Its customer is at the gate once more, for today, or for the day of `until`, where that is yet to come. Settles
+        what `ended` before it in the same transaction: that halves the commits, on which delivery waits most.
         """
         return self._advance(ended, message.id, carrier)
 
@@ -267,7 +325,7 @@ class Deliverer:
         """Record how an attempt ended; a sent message's body is dropped."""
         self._advance(Ended(attempt, how), None, None)
 
-    def _advance(self, ended: Ended | None, message: int | None, carrier: str | None) -> int | None:
+    def _advance(self, ended: Ended | None, message: int | None, carrier: str | None) -> Begun | None:
         attempt, how = ended or (None, None)
         step = {
             "attempt": attempt,
@@ -280,9 +338,11 @@ class Deliverer:
             "deliverer": str(self._number),
             "carrier": carrier,
             "lease": LEASE,
+            "until": self._until,
+            "zone": self._zone,
         }
-        begun: tuple[int] | None = self._driver.execute(_ADVANCE, step).fetchone()
-        return begun[0] if begun else None
+        begun = self._driver.execute(_ADVANCE, step).fetchone()
+        return Begun(*begun) if begun else None
 
     def leave(self) -> None:
         """Free what is claimed and not begun."""
@@ -293,11 +353,11 @@ class Deliverer:
 
 
 @contextmanager
-def delivering(channel: Channel = Channel.MAIL) -> Iterator[Deliverer]:
-    """A deliverer with a session of its own."""
+def delivering(zone: str, channel: Channel = Channel.MAIL) -> Iterator[Deliverer]:
+    """A deliverer with a session of its own. `zone` is the business time zone: it makes days of moments."""
     with configured().connect() as db:
         try:
-            deliverer = Deliverer(db, channel)
+            deliverer = Deliverer(db, zone, channel)
             yield deliverer
             deliverer.leave()
         finally:
@@ -316,7 +376,7 @@ def in_doubt(db: Connection, carrier: str) -> list[str]:
     return list(rows.scalars())
 
 
-_RESOLVE = text("""
+_RESOLVE = text(f"""
 WITH resolved AS (
     UPDATE messages SET state = :state, claimed_by = NULL, lease_until = NULL, due_at = now(),
         recipient = CASE
@@ -326,7 +386,8 @@ WITH resolved AS (
                 (SELECT email FROM resellers WHERE resellers.id = reseller_id), recipient) END,
         sent_at = CASE WHEN :state = 'sent' THEN clock_timestamp() END
     WHERE key = ANY(:keys) AND state = ANY(:from_states)
-    RETURNING id, key
+    RETURNING messages.*
+), logged AS ({_LOG.format(sent="resolved")}
 ), dropped AS (
     DELETE FROM message_bodies USING resolved WHERE message_id = id AND :state IN ('sent', 'cancelled')
 )

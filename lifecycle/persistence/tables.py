@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from lifecycle.rules.billing_card import CardState
+from lifecycle.rules.contact import Basis, ContactChannel
 from lifecycle.rules.outbox import Channel, State
 from lifecycle.rules.payment import Purpose
 from lifecycle.rules.plans import PlanState
@@ -107,6 +108,7 @@ customers = Table(
     neutral("locale", Text, nullable=True, comment="null: the installation's default"),
     neutral("created_on", Date, nullable=True, comment="the day the business took the customer on, where it is known"),
     personal("notes", Text),
+    neutral("erased_on", Date, nullable=True, comment="from then on nothing is sent to it"),
     _reference(
         "imported_reseller_id",
         "resellers",
@@ -268,8 +270,23 @@ messages = Table(
     neutral("lease_until", Instant, nullable=True),
     neutral("sent_at", Instant, nullable=True),
     neutral("digest", Text, nullable=True, comment="SHA-256 of the mail as it was last handed over"),
+    neutral("motive", Text, ForeignKey("motives.code"), nullable=True, comment="why it is sent without a consent"),
+    neutral("operator", Text, nullable=True, comment="who wants it sent; null: a rule"),
+    neutral("basis", Text, nullable=True, comment="on which its customer may be contacted, when last asked"),
+    _reference("consent_id", "consents", nullable=True, comment="where that is a consent"),
+    neutral("asked_on", Date, nullable=True, comment="the day for which it was asked when it was last begun"),
     _one_of("state", State),
     _one_of("channel", Channel),
+    _one_of("basis", Basis),
+    # Nothing is queued or begun for a customer without a basis, and no mail goes to an address that is nobody's.
+    CheckConstraint(
+        "channel = 'call' OR customer_id IS NULL OR basis IS NOT NULL OR state IN ('withheld', 'cancelled')",
+        name="basis_found",
+    ),
+    CheckConstraint(
+        "channel = 'call' OR customer_id IS NOT NULL OR (channel = 'mail' AND reseller_id IS NOT NULL)",
+        name="addressee_known",
+    ),
     Index("messages_due_idx", "channel", "due_at", "id", postgresql_where=text("state = 'queued'")),
     Index(
         "messages_unsettled_idx",
@@ -466,4 +483,109 @@ allocations = Table(
     Index("allocations_card_id_idx", "card_id", postgresql_where=text("card_id IS NOT NULL")),
     Index("allocations_credit_idx", "customer_id", "currency", postgresql_where=text("purpose = 'credit'")),
     comment="where money went: each row adds to a card, to a customer's credit, or to what was refunded",
+)
+
+consent_types = Table(
+    "consent_types",
+    metadata,
+    _id(),
+    neutral("code", Text, unique=True),
+    neutral("title", Text),
+    neutral("description", Text, nullable=True),
+    neutral("valid_days", Integer, nullable=True, comment="null: no end"),
+    neutral("allows_bulk", Boolean),
+    neutral("allows_single", Boolean),
+    neutral("allows_contact", Boolean),
+    _recorded_at(),
+    CheckConstraint("valid_days > 0", name="valid_days"),
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    _id(),
+    _reference("customer_id", "customers"),
+    _reference("consent_type_id", "consent_types"),
+    neutral("granted_on", Date),
+    neutral("withdrawn_on", Date, nullable=True, comment="the first day on which it does not hold"),
+    personal("evidence", Text, comment="how it was given or withdrawn, and under which wording"),
+    neutral("operator", Text, nullable=True, comment="who recorded it; null: the customer or an import"),
+    neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
+    _recorded_at(),
+    UniqueConstraint("customer_id", "consent_type_id", "granted_on", "recorded_at"),
+    comment="versions of consents, only ever added; of one consent, the last recorded version counts",
+)
+
+objections = Table(
+    "objections",
+    metadata,
+    _id(),
+    _reference("customer_id", "customers"),
+    neutral("channel", Text),
+    neutral("objected_on", Date),
+    personal("evidence", Text),
+    neutral("operator", Text, nullable=True, comment="who recorded it; null: the customer or an import"),
+    neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
+    _recorded_at(),
+    _one_of("channel", ContactChannel),
+    UniqueConstraint("customer_id", "channel", "objected_on"),
+    comment="only ever added",
+)
+
+motives = Table(
+    "motives",
+    metadata,
+    neutral("code", Text, primary_key=True),
+    neutral("title", Text),
+    neutral("duty", Boolean, comment="the law or a contract asks for it: stronger than an objection"),
+    _recorded_at(),
+)
+
+switches = Table(
+    "switches",
+    metadata,
+    _id(),
+    neutral("channel", Text),
+    neutral("asks", Boolean, comment="whether a consent, or where it may be a motive, is asked for"),
+    neutral("operator", Text),
+    neutral("business_date", Date, comment="from when on"),
+    neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
+    _recorded_at(),
+    _one_of("channel", ContactChannel),
+    comment="every change, only ever added; of a channel's the last day's last one counts, and without one it asks",
+)
+
+contacts = Table(
+    "contacts",
+    metadata,
+    _id(),
+    neutral("key", Text, unique=True, comment="the message's, or that of the permission to telephone"),
+    _reference("customer_id", "customers", index=True),
+    neutral("channel", Text),
+    neutral("basis", Text),
+    _reference("consent_id", "consents", nullable=True),
+    neutral("motive", Text, ForeignKey("motives.code"), nullable=True),
+    neutral("operator", Text, nullable=True, comment="null: a rule"),
+    neutral("business_date", Date, comment="the day on which the basis held"),
+    neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
+    _recorded_at(),
+    _one_of("channel", ContactChannel),
+    _one_of("basis", Basis),
+    CheckConstraint(
+        "(basis = 'consent') = (consent_id IS NOT NULL) AND (basis IN ('duty', 'motive')) = (motive IS NOT NULL)",
+        name="basis_named",
+    ),
+    Index("contacts_business_date_idx", "business_date", postgresql_where=text("operator IS NOT NULL")),
+    comment="every contact made, only ever added: what it rested on at its moment",
+)
+
+mailings = Table(
+    "mailings",
+    metadata,
+    _id(),
+    neutral("name", Text, unique=True),
+    neutral("digest", Text, comment="SHA-256 of its texts"),
+    neutral("texts", JSONB, comment="as they were when it was begun: everybody gets the same"),
+    neutral("run_id", Uuid, ForeignKey("runs.id")),
+    _recorded_at(),
 )

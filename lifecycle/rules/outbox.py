@@ -13,9 +13,10 @@ LEASE = timedelta(minutes=10)
 
 
 class Channel(StrEnum):
-    """How a message leaves: as a mail, or as a call to the provisioning system."""
+    """How a message leaves: as a mail, as one of many alike at their own pace, as a call to the provisioning system."""
 
     MAIL = "mail"
+    BULK = "bulk"
     CALL = "call"
 
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from lifecycle.rules.addresses import is_address
 from lifecycle.rules.calendar import SINCE_EVER
+from lifecycle.rules.contact import ContactChannel
 from lifecycle.rules.findings import Finding
 from lifecycle.rules.languages import LOCALES
 from lifecycle.rules.money import MOST
@@ -157,6 +158,29 @@ def files(zone: ZoneInfo, now: datetime) -> dict[str, File]:
             ),
         ),
         File("terms", (code("subscription"), Column("starts_on", days), Column("expires_on", days), recorded_at)),
+        File(
+            "consent_types",
+            (
+                code("code"),
+                Column("title", texts(300)),
+                _optional("description"),
+                Column("valid_days", numbers("1", "36500", decimals=0), "nothing"),
+                *(Column(f"allows_{channel}", booleans, "nothing", "false") for channel in ContactChannel),
+            ),
+        ),
+        File(
+            "consents",
+            (
+                code("customer"),
+                code("consent_type"),
+                Column("granted_on", days),
+                Column("withdrawn_on", days, "nothing"),
+                Column("evidence", texts(2_000, _UNSAFE_IN_LINES), "nothing"),
+                recorded_at,
+            ),
+        ),
+        File("motives", (code("code"), Column("title", texts(300)), Column("duty", booleans, "nothing", "false"))),
+        File("objections", (code("customer"), Column("channel", choices(ContactChannel)), Column("objected_on", days))),
     )
     return {file.name: file for file in listed}
 

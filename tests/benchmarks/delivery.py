@@ -17,12 +17,13 @@ from sqlalchemy import text
 
 from flows.deliver_outbox import CONNECTIONS
 from lifecycle.persistence import database, outbox, runs
-from lifecycle.persistence.outbox import Body, Message
+from lifecycle.persistence.outbox import Body
 from lifecycle.rendering.message import Attachment, Letter, Mailbox, compose
 from lifecycle.rendering.templates import Content
 from lifecycle.settings import settings
 from tasks.delivery import CLAIMED_AT_ONCE, deliver
 from tests.benchmarks.measuring import Figure, Stopwatch
+from tests.cast import reports
 
 DAY = date(2019, 9, 1)
 TEXT, HTML, ATTACHMENT = "Riga di prova\n" * 70, "<p>Riga di prova</p>\n" * 200, os.urandom(25_000)
@@ -49,13 +50,8 @@ def _queue(number: int) -> None:
     with database.transaction() as db:
         runs.start(db, run, "monthly-reseller-report", DAY, dry_run=False, prefect_id=None)
         for start in range(0, number, 500):
-            outbox.queue(
-                db,
-                [
-                    Message(f"bench/{i}", "reseller-report", RECIPIENT, "Reseller", DAY, run, body)
-                    for i in range(start, min(start + 500, number))
-                ],
-            )
+            keys = [f"bench/{i}" for i in range(start, min(start + 500, number))]
+            reports(db, keys, run, DAY, body, RECIPIENT)
 
 
 def _delivery(number: int) -> float:
@@ -72,11 +68,12 @@ def _claiming(number: int) -> tuple[float, float]:
     with database.transaction() as db:
         db.execute(
             text("""
-            INSERT INTO messages (key, kind, state, recipient, recipient_name, business_date)
-            SELECT 'claim/' || i, 'reseller-report', 'queued', '', '', :day FROM generate_series(1, :number) AS i"""),
+            INSERT INTO messages (key, kind, state, recipient, recipient_name, business_date, reseller_id)
+            SELECT 'claim/' || i, 'reseller-report', 'queued', '', '', :day, resellers.id
+            FROM generate_series(1, :number) AS i, resellers"""),
             {"day": DAY, "number": number},
         )
-    with outbox.delivering() as deliverer:
+    with outbox.delivering("UTC") as deliverer:
         moments = [
             perf_counter()
             for nth, _ in enumerate(deliverer.claims(datetime.now(UTC), CLAIMED_AT_ONCE))

@@ -199,6 +199,7 @@ class History(RuleBasedStateMachine):
         with transaction() as db:
             db.execute(
                 text("""
+                SET LOCAL session_replication_role = replica;
                 TRUNCATE customers, products, subscriptions, terms, runs, messages, payments, allocations, cards,
                     card_numbers, plans, subscription_status RESTART IDENTITY CASCADE""")
             )

@@ -14,8 +14,9 @@ from sqlalchemy import text
 
 from lifecycle.persistence import outbox, runs
 from lifecycle.persistence.database import configured, transaction
-from lifecycle.persistence.outbox import Body, Deliverer, Message, Settlement
-from lifecycle.rules.outbox import State
+from lifecycle.persistence.outbox import Body, Deliverer, Settlement
+from lifecycle.rules.outbox import Channel, State
+from tests.cast import reports
 
 DAY = date(2019, 9, 1)
 BODY = Body("subject", "text", "<p>html</p>", ("list.xlsx", "application/zip", b"\x00\xff"))
@@ -32,9 +33,7 @@ def run_id(home: Path) -> UUID:
 
 def queue(run_id: UUID, *keys: str, body: Body | None = BODY) -> list[str]:
     with transaction() as db:
-        return outbox.queue(
-            db, [Message(key, "reseller-report", "r@example.com", "R", DAY, run_id, body) for key in keys]
-        )
+        return reports(db, keys, run_id, DAY, body)
 
 
 @contextmanager
@@ -42,7 +41,7 @@ def a_deliverer() -> Iterator[Deliverer]:
     """One that is never tidy: its session is closed as by a kill."""
     with configured().connect() as db:
         session = cast("psycopg.Connection[Any]", db.connection.driver_connection).info.backend_pid
-        yield Deliverer(db)
+        yield Deliverer(db, "UTC", Channel.MAIL)
         db.invalidate()
     while _lives(session):  # the server sees that it is closed a moment later
         time.sleep(0.01)
@@ -100,7 +99,7 @@ def test_a_sent_message_leaves_its_digest_and_no_body(run_id: UUID) -> None:
         [claimed] = deliverer.claims(soon(), 10)
         attempt = deliverer.begin(claimed, "maildir:/m")
         assert attempt
-        deliverer.settle(attempt, SENT)
+        deliverer.settle(attempt.attempt, SENT)
     with transaction() as db:
         [row] = db.execute(text("SELECT state, digest, sent_at, claimed_by FROM messages"))
         assert (row.state, row.digest, row.claimed_by) == ("sent", "digest", None)
@@ -116,7 +115,7 @@ def test_what_is_tried_again_waits(run_id: UUID) -> None:
         [claimed] = deliverer.claims(soon(), 10)
         attempt = deliverer.begin(claimed, "smtp:h:25")
         assert attempt
-        deliverer.settle(attempt, Settlement(State.QUEUED, "deferred", "451", wait=timedelta(minutes=5)))
+        deliverer.settle(attempt.attempt, Settlement(State.QUEUED, "deferred", "451", wait=timedelta(minutes=5)))
         assert list(deliverer.claims(soon(), 10)) == []
         [again] = deliverer.claims(soon() + timedelta(minutes=6), 10)
     assert again.failures == 1
@@ -148,7 +147,7 @@ def test_a_lease_that_ran_out_frees_a_hanging_deliverers_claims(run_id: UUID) ->
             assert outbox.release_abandoned(db) == 1
         assert hanging.begin(claimed, "smtp:h:25") is None  # no longer its own
         assert attempt
-        hanging.settle(attempt, SENT)  # but it knows best how this one ended
+        hanging.settle(attempt.attempt, SENT)  # but it knows best how this one ended
     assert states() == {"begun": "sent", "claimed": "queued"}
 
 
@@ -163,7 +162,7 @@ def test_an_operators_decision_stands_against_a_late_deliverer(run_id: UUID) -> 
             outbox.release_abandoned(db)
             assert outbox.resolve(db, ["a"], State.QUEUED, [State.IN_DOUBT]) == ["a"]
         assert attempt
-        late.settle(attempt, SENT)
+        late.settle(attempt.attempt, SENT)
     assert states() == {"a": "queued"}
 
 
@@ -178,7 +177,7 @@ def test_a_decision_changes_only_what_it_fits(run_id: UUID) -> None:
 
 def test_leaving_gives_back_what_was_not_begun(run_id: UUID) -> None:
     queue(run_id, "a", "b")
-    with outbox.delivering() as deliverer:
+    with outbox.delivering("UTC") as deliverer:
         next(deliverer.claims(soon(), 10))
     with a_deliverer() as next_one:
         assert {claimed.key for claimed in next_one.claims(soon(), 10)} == {"a", "b"}

@@ -212,7 +212,7 @@ def test_a_notice_that_was_in_doubt_when_the_licence_was_renewed_is_not_sent_any
     with transaction() as db:
         hold(db, {"L1": MARCH})
     sweep(JULY)
-    with pytest.raises(KeyboardInterrupt), outbox.delivering() as deliverer:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), outbox.delivering("UTC") as deliverer:  # noqa: PT012
         message = next(deliverer.claims(datetime.now(UTC) + timedelta(days=1), 1))
         deliverer.begin(message, f"maildir:{home / 'mail'}")
         raise KeyboardInterrupt
@@ -329,7 +329,7 @@ STEPS = st.lists(
 @given(history=STEPS)
 def test_sql_selects_each_licence_for_which_the_rule_has_a_step(home: Path, history: list[tuple[Any, ...]]) -> None:
     with transaction() as db:
-        db.execute(text("TRUNCATE customers, products, messages, runs, plans CASCADE"))
+        db.execute(text(f"{cast.UNLOCKED}; TRUNCATE customers, products, messages, runs, plans CASCADE"))
         hold(db, {f"L{n}": date(2019, 3 * n + 1, 28) for n in range(4)})
     today = date(2019, 1, 1)
     for number, (what, *how) in enumerate(history):

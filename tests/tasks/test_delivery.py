@@ -11,10 +11,11 @@ from sqlalchemy import text
 
 from lifecycle.persistence import outbox, runs
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.outbox import Body, Message
+from lifecycle.persistence.outbox import Body
 from lifecycle.rules.outbox import State
 from lifecycle.settings import settings
 from tasks.delivery import deliver, look, take_stock
+from tests.cast import reports
 from tests.smtp import HANG_UP, Inbox, mail_server, scripted_server
 
 DAY = date(2019, 9, 1)
@@ -25,7 +26,7 @@ def queue(*keys: str, recipient: str = "r@example.com") -> None:
     with transaction() as db:
         runs.start(db, run_id, "monthly-reseller-report", DAY, dry_run=False, prefect_id=None)
         body = Body("Καλημέρα", "text", "<p>html</p>")
-        outbox.queue(db, [Message(k, "reseller-report", recipient, "R", DAY, run_id, body) for k in keys])
+        reports(db, keys, run_id, DAY, body, recipient)
 
 
 def deliver_now() -> Counter[str]:
@@ -44,7 +45,7 @@ def mail_goes_to(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def dies_while_sending(carrier: str) -> None:
     """As if a deliverer had been killed after it said that it would send."""
-    with pytest.raises(KeyboardInterrupt), outbox.delivering() as deliverer:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), outbox.delivering("UTC") as deliverer:  # noqa: PT012
         message = next(deliverer.claims(datetime.now(UTC) + timedelta(seconds=5), 1))
         deliverer.begin(message, carrier)
         raise KeyboardInterrupt

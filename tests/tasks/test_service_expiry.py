@@ -249,8 +249,9 @@ def test_a_card_that_was_not_sent_cuts_nobody_off(home: Path, state: State | Non
         with transaction() as db:
             db.execute(
                 text("""
-                INSERT INTO messages (key, kind, state, recipient, recipient_name, business_date)
-                VALUES ('billing-card/PF-2026-000001/1/withheld', 'billing-card', 'withheld', '', '', '2026-01-30')""")
+                INSERT INTO messages (key, kind, state, recipient, recipient_name, business_date, customer_id)
+                SELECT 'billing-card/PF-2026-000001/1/withheld', 'billing-card', 'withheld', '', '', '2026-01-30', id
+                FROM customers""")
             )
     seen = plan(SUSPENDED_ON)
     assert (seen.steps, seen.held) == ({}, {held: ["S1"]})
@@ -300,8 +301,10 @@ def test_any_revision_that_told_of_the_service_counts(
             UPDATE card_lines SET payable = false;
             INSERT INTO card_lines SELECT card_id, 2, subscription_id, expires_on, starts_on, ends_on, 1, 11, 0, true
             FROM card_lines;
-            INSERT INTO messages (key, kind, state, recipient, recipient_name, business_date)
-            VALUES ('billing-card/PF-2026-000001/2', 'billing-card', :state, '', '', '2026-03-08')"""
+            INSERT INTO messages (
+                key, kind, state, recipient, recipient_name, business_date, customer_id, motive, basis)
+            SELECT 'billing-card/PF-2026-000001/2', 'billing-card', :state, '', '', '2026-03-08', id, 'contract', 'duty'
+            FROM customers"""
             .replace(":state", f"'{second}'"))
         )  # fmt: skip
     assert sweep(SUSPENDED_ON) == steps
@@ -541,7 +544,7 @@ def test_sql_selects_each_service_for_which_the_rule_has_a_step(
             environment.setenv("LIFECYCLE_GO_LIVE__SERVICE_TRANSITION", live_from)
         settings.cache_clear()
         with transaction() as db:
-            db.execute(text("TRUNCATE customers, products, messages, runs, plans CASCADE"))
+            db.execute(text(f"{cast.UNLOCKED}; TRUNCATE customers, products, messages, runs, plans CASCADE"))
             held = hold(db, {f"S{n}": date(2026, 2 * n + 1, 27) for n in range(4)}, customer="C1")
         today = date(2026, 1, 1)
         for serial, (what, *how) in enumerate(history):
