@@ -20,11 +20,13 @@ from email.utils import format_datetime
 from lifecycle.rendering.templates import Content
 from lifecycle.rules import outbox
 from lifecycle.rules.addresses import ascii_form, is_address
+from lifecycle.rules.unsubscribing import Unsubscribing
 
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " ")
 _TOKEN = re.compile(r"[A-Za-z0-9.+_-]+")
 _MEDIA_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9.+_-]+")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9._-]+@[A-Za-z0-9._-]+>")
+_LINK = re.compile(r"(?:mailto|https?):[A-Za-z0-9._~:/?#\[\]@!$&'()*+;=%-]{1,900}")
 _PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 
@@ -68,6 +70,7 @@ class Letter:
     content: Content
     reply_to: Mailbox | None = None
     attachment: Attachment | None = None
+    unsubscribing: Unsubscribing | None = None
 
 
 def message_id(key: str, domain: str) -> str:
@@ -78,7 +81,8 @@ def message_id(key: str, domain: str) -> str:
 def compose(letter: Letter) -> bytes:
     """The message with CRLF line ends, in ASCII. Line ends of the texts become CRLF, as MIME asks for.
 
-    Raises ValueError where an address, the Message-ID, the kind, or the attachment's name or type is malformed.
+    Raises ValueError where an address, the Message-ID, the kind, a way to unsubscribe, or the attachment's name or type
+    is malformed.
     """
     boundary = f"=_{outbox.token(letter.message_id)}"
     texts = _multipart(
@@ -106,6 +110,7 @@ def _headers(letter: Letter) -> str:
         f"Message-ID: {_checked(letter.message_id, _MESSAGE_ID, 'message_id')}",
         "Auto-Submitted: auto-generated",
         f"X-Lifecycle-Kind: {_checked(letter.kind, _TOKEN, 'kind')}",
+        *(_unsubscribing(letter.unsubscribing) if letter.unsubscribing else ()),
         "MIME-Version: 1.0",
     ]
     return "".join(f"{line}\r\n" for line in lines)
@@ -117,6 +122,16 @@ def _mailbox(mailbox: Mailbox, role: str) -> str:
     address = ascii_form(mailbox.address)
     name = mailbox.name.translate(_CONTROLS)
     return f"{_phrase(name)}\r\n <{address}>" if name.strip() else address
+
+
+def _unsubscribing(ways: Unsubscribing) -> list[str]:
+    """RFC 2369, and with a page RFC 8058. One link a line: a link that is folded is cut by some readers."""
+    if not is_address(ways.address):
+        raise ValueError("unsubscribing is not an e-mail address; expected name@domain")
+    links = [ways.mailto] if ways.link is None else [ways.mailto, ways.link]
+    listed = ",\r\n ".join(f"<{_checked(link, _LINK, 'unsubscribing')}>" for link in links)
+    one_click = [] if ways.link is None else ["List-Unsubscribe-Post: List-Unsubscribe=One-Click"]
+    return [f"List-Unsubscribe: {listed}", *one_click]
 
 
 def _phrase(name: str) -> str:
