@@ -45,19 +45,22 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Mailing:
-    """A mailing that was checked. `sources` holds the languages that it has, the installation's default among them."""
+    """A mailing that was checked. `sources` holds the languages that it has; who reads another gets `fallback`."""
 
     name: str
+    fallback: Locale
     sources: Mapping[Locale, Source]
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Mailing":
         """The mailing that `as_json` wrote down."""
-        return cls(stored["name"], {locale: Source(**source) for locale, source in stored["sources"].items()})
+        sources = {locale: Source(**source) for locale, source in stored["sources"].items()}
+        return cls(stored["name"], stored["fallback"], sources)
 
     def as_json(self) -> dict[str, Any]:
         """The mailing as plain objects and texts."""
-        return {"name": self.name, "sources": {locale: asdict(source) for locale, source in self.sources.items()}}
+        sources = {locale: asdict(source) for locale, source in self.sources.items()}
+        return {"name": self.name, "fallback": self.fallback, "sources": sources}
 
     @property
     def digest(self) -> str:
@@ -92,13 +95,12 @@ def read(folder: Path, name: str, default_locale: Locale) -> Mailing:
         sources[locale] = Source(**texts)
     if findings:
         raise BadInput(findings)
-    return Mailing(name, sources)
+    return Mailing(name, default_locale, sources)
 
 
 def content(
     mailing: Mailing,
     locale: Locale,
-    default_locale: Locale,
     recipient: Recipient,
     day: date,
     issuer: Issuer,
@@ -106,9 +108,9 @@ def content(
 ) -> Content:
     """The mail to one recipient, written on `day`: the operator's text within our page, and how to stop it at the foot.
 
-    Who reads a language that the mailing lacks gets the default one, all of it.
+    Where the mailing lacks the language, all of the mail is in its fallback.
     """
-    locale = locale if locale in mailing.sources else default_locale
+    locale = locale if locale in mailing.sources else mailing.fallback
     source = mailing.sources[locale]
     values = operator_template.values(recipient, day, locale, issuer)
     html = operator_template.rendered(source.html, "html", values)

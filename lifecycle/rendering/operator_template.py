@@ -6,7 +6,7 @@ What keeps it so:
   condition, a comparison for equality, ``~``, and four filters without arguments. There is nothing to call, to walk
   into or to repeat, so a template cannot read a secret, run for ever or grow beyond its own size times its values.
 - What passes cannot fail later either: every name is known, and text can always be compared, joined and filtered.
-- Nothing is compiled, and nothing folded into a constant, that was not checked: `_compiled` does both.
+- Nothing is compiled that was not checked: `_compiled` does both. The parser itself computes nothing.
 - The environment is a sandbox without functions, tests and further filters: a second fence behind the first.
 """
 
@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Literal
 
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError, nodes
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from lifecycle.rendering.locales import long_day
@@ -41,20 +42,24 @@ Form = Literal["text", "html"]
 
 _FILTERS = ("upper", "lower", "capitalize", "trim")
 _DEEPEST = 20
-"""Levels of conditions and parentheses. Python itself refuses compiled code of a hundred."""
+"""Levels of the syntax tree. Compiled to Python, conditions may be a hundred levels deep."""
 
+_TOO_DEEP = "is nested too deeply", "fewer conditions within one another"
 _VALUES = f"only the offered values: {', '.join(OFFERED)}"
 _LINE_END = re.compile("\r\n|\r|\n")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
-_ALLOWED = (
-    nodes.TemplateData,
-    nodes.Output,
-    nodes.If,
-    nodes.And,
-    nodes.Or,
-    nodes.Not,
-    nodes.Concat,
-    nodes.Operand,
+_UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ALLOWED = frozenset(
+    [
+        nodes.TemplateData,
+        nodes.Output,
+        nodes.If,
+        nodes.CondExpr,
+        nodes.And,
+        nodes.Or,
+        nodes.Not,
+        nodes.Operand,
+        nodes.Concat,
+    ]
 )
 _FORBIDDEN: tuple[tuple[type[nodes.Node] | tuple[type[nodes.Node], ...], str], ...] = (
     (nodes.Call, "a method or function is called"),
@@ -74,7 +79,12 @@ _FORBIDDEN: tuple[tuple[type[nodes.Node] | tuple[type[nodes.Node], ...], str], .
 
 def _environment(form: Form) -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, autoescape=form == "html", trim_blocks=True, lstrip_blocks=True, cache_size=0
+        undefined=StrictUndefined,
+        autoescape=form == "html",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        optimized=False,
+        cache_size=0,
     )
     environment.filters = {name: environment.filters[name] for name in _FILTERS}
     environment.globals = {}
@@ -111,12 +121,12 @@ def values(recipient: Recipient, day: date, locale: Locale, issuer: Issuer) -> d
 
 def checked(source: str, where: str) -> list[Finding]:
     """All that keeps `source` from being used as a template; `where` names it."""
-    controls = [
-        Finding(where, f"has the character U+{ord(found[0]):04X}", "text without control characters", line=number)
+    unsafe = [
+        Finding(where, *_unsafe(found[0]), line=number)
         for number, line in enumerate(_LINE_END.split(source), 1)
-        if (found := _CONTROL.search(line))
+        if (found := _UNSAFE.search(line))
     ]
-    return controls or list(_problems(source, where))
+    return unsafe or list(_problems(source, where))
 
 
 def checked_subject(source: str, where: str) -> list[Finding]:
@@ -152,16 +162,16 @@ def _compiled(source: str, form: Form) -> Template:
 
 def _problems(source: str, where: str) -> Iterator[Finding]:
     try:
-        tree = _ENVIRONMENTS["text"].parse(source)
+        parser = Parser(_ENVIRONMENTS["text"], source)
+        tree = parser.parse()
     except TemplateSyntaxError as error:
-        yield Finding(
-            where,
-            f"is not a template: {(error.message or '')[:200]}",
-            "text with {{ value }} and {% if value %} ... {% endif %}",
-            line=error.lineno,
-        )
-    except (RecursionError, ValueError):  # the latter for a number of thousands of digits
-        yield Finding(where, "is nested too deeply or has too long a number", f"at most {_DEEPEST} levels")
+        message = (error.message or "").rstrip(".")[:200]
+        expected = "{{ value }} or {% if value %}...{% endif %}"
+        yield Finding(where, f"is not a template: {message}", expected, line=error.lineno)
+    except RecursionError:
+        yield Finding(where, *_TOO_DEEP, line=parser.stream.current.lineno)
+    except ValueError:  # from Python, for thousands of digits
+        yield Finding(where, "has too long a number", 'text in quotes: "..."', line=parser.stream.current.lineno)
     else:
         for node in tree.body:
             yield from _below(node, where, 1)
@@ -169,12 +179,10 @@ def _problems(source: str, where: str) -> Iterator[Finding]:
 
 def _below(node: nodes.Node, where: str, depth: int) -> Iterator[Finding]:
     """What is wrong with a node, or else in it. A construct that is refused is named once, not piece by piece."""
-    if depth > _DEEPEST:
-        problem: tuple[str, str] | None = ("is nested too deeply", f"at most {_DEEPEST} levels")
-    else:
-        problem = _problem(node)
+    problem = _problem(node) if depth <= _DEEPEST else _TOO_DEEP
     if problem:
-        yield Finding(where, *problem, line=node.lineno)
+        line = node.lineno or next((part.lineno for part in node.find_all(nodes.Node) if part.lineno), 0)
+        yield Finding(where, *problem, line=line)
     else:
         for child in node.iter_child_nodes():
             yield from _below(child, where, depth + 1)
@@ -184,20 +192,24 @@ def _problem(node: nodes.Node) -> tuple[str, str] | None:
     match node:
         case nodes.Name(name=name):
             return None if name in OFFERED else (f"there is no value {name[:80]!r}", _VALUES)
-        case nodes.Const(value=value):
-            return (
-                None if isinstance(value, str) else ("a number, true, false or none is used", 'text in quotes: "..."')
-            )
+        case nodes.Const(value=str(text)):
+            return _unsafe(found[0]) if (found := _UNSAFE.search(text)) else None
+        case nodes.Const():
+            return "a number, true, false or none is used", 'text in quotes: "..."'
         case nodes.Filter():
             return _filter_problem(node)
         case nodes.Compare(ops=ops):
             return None if all(op.op in {"eq", "ne"} for op in ops) else ("values are ordered or searched", "== or !=")
         case nodes.CondExpr(expr2=None):
             return "an if inside {{ }} has no else", 'else ""'
-    if type(node) in {*_ALLOWED, nodes.CondExpr}:
+    if type(node) in _ALLOWED:
         return None
     words = (words for kind, words in _FORBIDDEN if isinstance(node, kind))
     return next(words, "more than values and conditions is used"), _VALUES
+
+
+def _unsafe(character: str) -> tuple[str, str]:
+    return f"has the character U+{ord(character):04X}", "text without control characters"
 
 
 def _filter_problem(node: nodes.Filter) -> tuple[str, str] | None:

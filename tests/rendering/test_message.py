@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lifecycle.rendering.message import Attachment, Letter, Mailbox, compose, message_id
 from lifecycle.rendering.templates import Content
+from lifecycle.rules.unsubscribing import Unsubscribing
 
 LETTER = Letter(
     message_id=message_id("reseller-report/R-1/2019-09", "example.com"),
@@ -24,6 +25,7 @@ LETTER = Letter(
     content=Content("Licenze", "testo\n", "<p>testo</p>\n"),
     attachment=Attachment("2019-09-R-1.xlsx", "application/octet-stream", b"\x00\xff" * 99),
 )
+WAYS = Unsubscribing("stop@example.com", "u-1f-0123456789abcdef0123456789abcdef", "https://example.com/stop?list=1")
 HEADERS = {
     "From",
     "To",
@@ -155,6 +157,31 @@ def test_headers_say_when_who_and_that_a_machine_writes() -> None:
     assert headers["From"].split() == ['"Lifecycle', 'S.r.l."', "<from@example.com>"]
 
 
+def test_a_letter_can_name_the_ways_to_unsubscribe() -> None:
+    wire = compose(replace(LETTER, unsubscribing=WAYS))
+    rust, old = parse_email(wire).headers, email.message_from_bytes(wire)
+    expected = (
+        "<mailto:stop@example.com?subject=unsubscribe%20u-1f-0123456789abcdef0123456789abcdef>, "
+        "<https://example.com/stop?list=1&token=u-1f-0123456789abcdef0123456789abcdef>"
+    )
+    assert set(rust) == set(old.keys()) == HEADERS | {"List-Unsubscribe", "List-Unsubscribe-Post"}
+    assert old["List-Unsubscribe"].replace("\r\n", "") == rust["List-Unsubscribe"] == expected
+    assert old["List-Unsubscribe-Post"] == rust["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+
+def test_one_click_is_promised_only_where_there_is_a_page() -> None:
+    old = email.message_from_bytes(compose(replace(LETTER, unsubscribing=replace(WAYS, url=None))))
+    assert old["List-Unsubscribe"] == f"<{WAYS.mailto}>"
+    assert "List-Unsubscribe-Post" not in old
+
+
+def test_links_are_never_folded_and_no_line_is_longer_than_servers_take() -> None:
+    longest = Unsubscribing(f"{'a' * 64}@{'b' * 60}.{'c' * 60}.example", WAYS.token, f"https://example.com/{'a' * 480}")
+    lines = compose(replace(LETTER, unsubscribing=longest)).split(b"\r\n")
+    assert [line[-1:] for line in lines if b"token=" in line or b"mailto:" in line] == [b",", b">"]
+    assert max(map(len, lines)) <= 998
+
+
 def test_message_id_is_the_same_on_every_try_and_tells_nothing() -> None:
     assert (
         message_id("a/C-1", "example.com") == message_id("a/C-1", "example.com") != message_id("a/C-2", "example.com")
@@ -176,6 +203,18 @@ def test_international_domains_are_written_in_ascii() -> None:
         replace(LETTER, reply_to=Mailbox("<a@example.com>")),
         replace(LETTER, message_id="<a@b>\r\nBcc: eve@example.com"),
         replace(LETTER, kind="a\nb"),
+        replace(LETTER, unsubscribing=replace(WAYS, address="stop@example.com>, <mailto:eve@example.com")),
+        *(
+            replace(LETTER, unsubscribing=replace(WAYS, url=url))
+            for url in (
+                "https://example.com/\r\nBcc: e",
+                "https://example.com/ ",
+                "https://a>, <https://b",
+                "https://ε",
+                "javascript:x",
+                "https://a,b",
+            )
+        ),
         replace(LETTER, attachment=Attachment('a"; x="y', "application/pdf", b"")),
         replace(LETTER, attachment=Attachment("a.pdf", "application/pdf\r\nX: y", b"")),
     ],
