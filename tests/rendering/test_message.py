@@ -165,8 +165,9 @@ def test_a_letter_can_name_the_ways_to_unsubscribe() -> None:
         "<https://example.com/stop?list=1&token=u-1f-0123456789abcdef0123456789abcdef>"
     )
     assert set(rust) == set(old.keys()) == HEADERS | {"List-Unsubscribe", "List-Unsubscribe-Post"}
-    assert old["List-Unsubscribe"].replace("\r\n", "") == rust["List-Unsubscribe"] == expected
-    assert old["List-Unsubscribe-Post"] == rust["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert old["List-Unsubscribe"].replace("\r\n", "") == expected
+    assert old["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert (rust["List-Unsubscribe"], rust["List-Unsubscribe-Post"]) == ([expected], ["List-Unsubscribe=One-Click"])
 
 
 def test_one_click_is_promised_only_where_there_is_a_page() -> None:
