@@ -7,7 +7,9 @@ run, so that a file changed meanwhile changes nothing.
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date
 from html.parser import HTMLParser
@@ -21,6 +23,7 @@ from lifecycle.rendering.operator_template import Recipient
 from lifecycle.rendering.templates import Content, Issuer, render
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.languages import LOCALES, Locale
+from lifecycle.rules.records import shown
 from lifecycle.rules.unsubscribing import Unsubscribing
 
 LARGEST = 200_000
@@ -78,12 +81,14 @@ def read(folder: Path, name: str, default_locale: Locale) -> Mailing:
         raise BadInput([Finding("mailing", f"{name[:80]!r} cannot be a name", "small letters, digits and -, up to 64")])
     place = folder / name
     if not place.is_dir():
-        known = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+        known = sorted(path.name for path in folder.glob("*/") if _NAME.fullmatch(path.name))
         raise BadInput([Finding("mailing", f"{name!r} is not in {folder}", f"one of: {', '.join(known) or '(none)'}")])
     present = {path.name for path in place.iterdir() if not path.name.startswith(".")}
     expected = {f"{locale}.{ending}" for locale in LOCALES for ending in _FILES.values()}
     findings = [
-        Finding(f"{name}/{file}", "is no part of a mailing", f"{', '.join(LOCALES)} with .subject, .txt and .html")
+        Finding(
+            f"{name}/{shown(file)}", "is no part of a mailing", f"{', '.join(LOCALES)} with .subject, .txt and .html"
+        )
         for file in sorted(present - expected)
     ]
     languages = [
@@ -162,35 +167,40 @@ class _Fragment(HTMLParser):
         super().__init__()
         self.problems: list[tuple[int, str, str]] = []
         self._open: list[tuple[str, int]] = []
-        self.feed(html)
+        self._depths: Counter[str] = Counter()
+        with suppress(AssertionError):  # it stops at a malformed <![ and keeps the rest
+            self.feed(html)
         if "<" in self.rawdata:
-            self.problems.append((self.getpos()[0], "a tag or comment does not end", "> or -->"))
-        self._close_down_to(0)
+            self._add("a tag or comment does not end", "> or -->")
+        while self._open:
+            self._close_last("")
 
     def handle_decl(self, decl: str) -> None:
-        self.problems.append((self.getpos()[0], f"<!{decl[:20]}> is used", _CONTENT_ONLY))
+        self._add(f"<!{shown(decl, 20)}> is used", _CONTENT_ONLY)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - theirs
         if tag in _OF_A_PAGE:
-            self.problems.append((self.getpos()[0], f"<{tag}> is used", _CONTENT_ONLY))
+            self._add(f"<{tag}> is used", _CONTENT_ONLY)
         elif tag not in _VOID:
             self._open.append((tag, self.getpos()[0]))
+            self._depths[tag] += 1
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)  # in HTML the slash of <div/> says nothing
 
     def handle_endtag(self, tag: str) -> None:
-        at = max((place for place, (name, _) in enumerate(self._open) if name == tag), default=None)
-        if at is not None:
-            self._close_down_to(at + 1)
-            self._open.pop()
+        if self._depths[tag]:
+            while self._close_last(tag) != tag:
+                pass
         elif tag not in _OF_A_PAGE | _VOID:
-            self.problems.append((self.getpos()[0], f"</{tag[:20]}> closes nothing", "each tag opened and closed"))
+            self._add(f"</{shown(tag, 20)}> closes nothing", "each tag opened and closed")
 
-    def _close_down_to(self, depth: int) -> None:
-        self.problems += [
-            (line, f"<{tag[:20]}> is not closed", f"</{tag[:20]}>")
-            for tag, line in self._open[depth:]
-            if tag not in _CLOSED_BY_OTHERS
-        ]
-        del self._open[depth:]
+    def _close_last(self, by: str) -> str:
+        tag, line = self._open.pop()
+        self._depths[tag] -= 1
+        if tag != by and tag not in _CLOSED_BY_OTHERS:
+            self.problems.append((line, f"<{shown(tag, 20)}> is not closed", f"</{shown(tag, 20)}>"))
+        return tag
+
+    def _add(self, problem: str, expected: str) -> None:
+        self.problems.append((self.getpos()[0], problem, expected))

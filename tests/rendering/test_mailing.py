@@ -113,6 +113,7 @@ def test_an_unknown_mailing_is_answered_with_those_there_are(tmp_path: Path) -> 
     [
         ("<p>\n<!-- not ended", "line 2: a tag or comment does not end; expected > or -->"),
         ('<p>\n<a href="{{ today }}', "line 2: a tag or comment does not end; expected > or -->"),
+        ("<p>\n<![<", "line 2: a tag or comment does not end; expected > or -->"),
         ("<table>\n<tr><td>x</td></table>", "line 2: <tr> is not closed; expected </tr>"),
         ("<div>", "line 1: <div> is not closed; expected </div>"),
         ("<div/>", "line 1: <div> is not closed; expected </div>"),
