@@ -118,14 +118,17 @@ class ImapInbox:
         return int(words[0] or 0)
 
     def _unseen(self) -> list[int]:
-        """UIDs, the newest first. A mail that is removed meanwhile moves others into the next portion: seen twice."""
+        """UIDs, the newest first. Where a mail is removed meanwhile its neighbours change places: a set, not a list."""
         found: set[int] = set()
+        newest = "*"
         for last in range(self._size, 0, -SEARCHED):
+            oldest = max(1, last - SEARCHED + 1)
             with _asking("to search"):
-                answer, words = self._connection.uid("SEARCH", f"{max(1, last - SEARCHED + 1)}:{last}", "UNSEEN")
+                answer, words = self._connection.uid("SEARCH", f"{oldest}:{newest}", "UNSEEN")
             if answer != "OK":
                 raise Unreachable("the server does not search", _words(words))
             found.update(int(uid) for line in words if line for uid in line.split())
+            newest = str(oldest - 1)
         return sorted(found, reverse=True)
 
     def _headers(self, mails: list[int]) -> dict[int, bytes]:
