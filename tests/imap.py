@@ -45,7 +45,7 @@ HANG_UP = None
 
 @contextmanager
 def scripted_server(script: Mapping[str, str | None], tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """A server for one connection; yields its port. `script`: what is answered to a command that begins so (``CONNECT``,
+    """A server for one connection; yields its port. `script`: the answer to a command that begins so (``CONNECT``,
     ``UID FETCH 7`` …), with ``TAG`` for its tag. What is not in it is answered with OK, and any login is taken."""
     usual: dict[str, str | None] = {
         "CONNECT": "* OK ready\r\n",
