@@ -78,14 +78,14 @@ class ImapInbox:
 
     def dealt_with(self, mails: Iterable[str]) -> None:
         for portion in _portions(list(map(int, mails))):
-            with _asking("to mark mails as seen"):
+            with _able("mark mails as seen"):
                 answer, words = self._connection.uid("STORE", _set(portion), "+FLAGS.SILENT", r"(\Seen)")
             if answer != "OK":
-                raise Unreachable("the server does not mark mails as seen", _words(words))
+                raise Unreachable("cannot mark mails as seen: the server refuses", _words(words))
 
     def _connect(self) -> IMAP4:
         host, port, security = self._mailbox.host, self._mailbox.port, self._mailbox.security
-        with _asking("to connect"):
+        with _able("connect"):
             connection = (
                 IMAP4_SSL(host, port, ssl_context=self._trust, timeout=CONNECT_SECONDS)
                 if security == "tls"
@@ -96,11 +96,11 @@ class ImapInbox:
 
     def _log_in(self) -> None:
         if self._mailbox.security == "starttls":
-            with _asking("for STARTTLS"):
+            with _able("begin with STARTTLS"):
                 self._connection.starttls(self._trust)
         # Not LOGIN: imaplib hands on the user's name as it is, blanks and all, and takes no password beyond ASCII.
         secret = "\0".join(("", *self._mailbox.login)).encode()
-        with _asking("to log in"):
+        with _able("log in"):
             try:
                 self._connection.authenticate("PLAIN", lambda _: secret)
             except IMAP4.abort:
@@ -111,7 +111,7 @@ class ImapInbox:
     def _select(self) -> int:
         """Open the folder; returns how many mails are in it."""
         name = self._mailbox.folder
-        with _asking("to open the folder"):
+        with _able("open the folder"):
             answer, words = self._connection.select(_quoted(name))
         if answer != "OK":
             raise NoSuchInbox(f"the server has no folder {name!r} that this account may open", _words(words))
@@ -123,16 +123,16 @@ class ImapInbox:
         newest = "*"
         for last in range(self._size, 0, -SEARCHED):
             oldest = max(1, last - SEARCHED + 1)
-            with _asking("to search"):
+            with _able("search"):
                 answer, words = self._connection.uid("SEARCH", f"{oldest}:{newest}", "UNSEEN")
             if answer != "OK":
-                raise Unreachable("the server does not search", _words(words))
+                raise Unreachable("cannot search: the server refuses", _words(words))
             found.update(int(uid) for line in words if line for uid in line.split())
             newest = str(oldest - 1)
         return sorted(found, reverse=True)
 
     def _headers(self, mails: list[int]) -> dict[int, bytes]:
-        with _asking("for headers"):
+        with _able("fetch headers"):
             answer, data = self._connection.uid("FETCH", _set(mails), _HEADER)
         if answer == "OK":
             return dict(_fetched(data))
@@ -148,18 +148,18 @@ class ImapInbox:
 
 
 @contextmanager
-def _asking(what: str) -> Iterator[None]:
+def _able(what: str) -> Iterator[None]:
     """Raises Unreachable for whatever a connection or a server can do wrong."""
     try:
         yield
     except IMAP4.abort as error:
-        raise Unreachable(f"connection lost when asked {what}", str(error)) from None
+        raise Unreachable(f"cannot {what}: connection lost", str(error)) from None
     except IMAP4.error as error:
-        raise Unreachable(f"the server refused when asked {what}", str(error)) from None
+        raise Unreachable(f"cannot {what}: the server refuses", str(error)) from None
     except OSError as error:
-        raise Unreachable(f"no answer when asked {what}: {error.strerror or type(error).__name__}") from error
+        raise Unreachable(f"cannot {what}: {error.strerror or type(error).__name__}") from error
     except ValueError as error:  # imaplib decodes what servers say
-        raise Unreachable(f"no IMAP in the answer when asked {what}: {type(error).__name__}") from None
+        raise Unreachable(f"cannot {what}: no IMAP in the answer ({type(error).__name__})") from None
 
 
 def _fetched(data: list[Any]) -> Iterator[tuple[int, bytes]]:

@@ -393,7 +393,7 @@ def test_no_server_at_all() -> None:
 
 
 def test_a_server_that_is_gone_after_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    for answer, match in ((HANG_UP, "lost"), ("TAG NO [READ-ONLY]\r\n", "does not mark")):
+    for answer, match in ((HANG_UP, "lost"), ("TAG NO [READ-ONLY]\r\n", "refuses")):
         with (
             scripted_server({"UID STORE": answer}) as port,
             pytest.raises(Unreachable, match=match),
