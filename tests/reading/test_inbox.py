@@ -15,11 +15,9 @@ from typing import Protocol
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lifecycle.reading import imap, inbox
-from lifecycle.reading.arrived import LEFT, UNREADABLE, Arrived, LoginRefused, NoSuchInbox, Unreachable, arrived
+from lifecycle.reading.arrived import LEFT, UNREADABLE, LoginRefused, NoSuchInbox, Unreachable
 from lifecycle.reading.imap import ImapInbox
 from lifecycle.reading.inbox import Inbox, open_inbox
 from lifecycle.rules.inbox_url import Mailbox, inbox_source
@@ -214,9 +212,6 @@ def test_a_run_ends_however_many_wait_for_a_person_and_reads_the_newest(
     assert subjects(box) == ["1", "0"]
 
 
-# Maildir
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> MaildirBox:
     for name in ("new", "cur"):
@@ -279,9 +274,6 @@ def test_memory_and_time_do_not_grow_with_the_mails(folder: MaildirBox) -> None:
     assert folder.seen() == 2_000
     assert peak < 5_000_000
     assert took < 20
-
-
-# IMAP
 
 
 def entered(url: str, trust: ssl.SSLContext | None = None) -> ImapInbox:
@@ -424,80 +416,3 @@ def test_a_mail_that_a_server_cannot_read_is_counted_and_stops_no_other() -> Non
     with scripted_server(answers) as port, scripted(port) as opened:
         assert [mail.subject for mail in opened.mails()] == ["9", "7"]
         assert opened.skipped[UNREADABLE] == 1
-
-
-# What is in headers
-
-
-def subject(header: bytes) -> str:
-    return arrived("1", header).subject
-
-
-@pytest.mark.parametrize(
-    ("header", "read"),
-    [
-        (b"Subject: a b\r\n\tc\r\n d\r\n", "a b c d"),
-        (b"sUBJECT :x\nSubject: second\n", "x"),
-        (b"X-Subject: no\nSubject:\n", ""),
-        (b"Subject: \xce\x94\n", "Δ"),
-        (b"Subject: caf\xe9 token\n", "caf\N{REPLACEMENT CHARACTER} token"),
-        (b"Subject: =?iso-8859-7?Q?=C4=E9?= x\n", "Δι x"),
-        (b"Subject: =?UTF-8*el?b?zpTOuQ?=\n", "Δι"),
-        (b"Subject: =?utf-8?q?=CE?=\r\n =?utf-8?q?=94?=\n", "Δ"),
-        (b"Subject: =?utf-8?q?a_b?==?us-ascii?q?c?= d\n", "a bc d"),
-        (b"Subject: =?utf-8?q?with blanks?=\n", "with blanks"),
-        (b"Subject: =?x-unknown?q?token=3D1?=\n", "token=1"),
-        (b"Subject: =?hex?q?token?= =?utf-7?q?+2AA-?=\n", "token"),
-        (b"Subject: =?us-ascii?q?lie=E9?=\n", "lie\N{REPLACEMENT CHARACTER}"),
-        (b"Subject: =?utf-8?b?A?= token\n", "A token"),
-        (b"Subject: =?utf-8?q?=00=0A?=Bcc: x\n", "Bcc: x"),
-        (b"Subject: =?utf-8?x?y?= =?utf-8?q?\n", "=?utf-8?x?y?= =?utf-8?q?"),
-        (b"From: x\n\nSubject: of the body\n", ""),
-        (b"\nSubject: of the body\n", ""),
-    ],
-)
-def test_subjects_are_decoded_as_far_as_they_can_be(header: bytes, read: str) -> None:
-    assert subject(header) == read
-
-
-@pytest.mark.parametrize(
-    "date",
-    [
-        b"",
-        b"yesterday",
-        b"31 Feb 2024 10:00",
-        b"1 Jan 2024 00:00 +9999999999",
-        b"1 Jan 99999999999999999999 0:0 +0",
-        b"\x00",
-    ],
-)
-def test_a_date_that_is_none(date: bytes) -> None:
-    assert arrived("1", b"Date: " + date).sent_at is None
-
-
-WORDS = st.builds(
-    lambda charset, encoding, text: f"=?{charset}?{encoding}?{text}?=".encode("utf-8", "surrogateescape"),
-    st.sampled_from(["utf-8", "utf-7", "utf-16", "unicode_escape", "raw-unicode-escape", "idna", "punycode", "cp037"])
-    | st.text(max_size=8),
-    st.sampled_from("bBqQ"),
-    st.text(st.characters(max_codepoint=255), max_size=20),
-)
-PIECES = st.sampled_from([b"Subject:", b"Date:", b"Message-ID:", b"\r\n", b"\n", b" ", b"\n\n", b"\x00", b"?=", b"=?"])
-
-
-@given(st.lists(st.binary(max_size=30) | WORDS | PIECES, max_size=12).map(b"".join))
-def test_any_bytes_are_read_into_what_a_database_takes(content: bytes) -> None:
-    mail = arrived("1", b"Subject:" + content)
-    for text in (mail.subject, mail.message_id):
-        assert text.isprintable()
-        text.encode()
-    assert mail == Arrived("1", mail.subject, mail.message_id, mail.sent_at)
-
-
-@pytest.mark.parametrize(
-    "piece", [b"=?", b"=?a?q?", b"=?a?q?b?=", b"=?a?q?b?= ", b" ", b"\n ", b"?", b"Subject:\n", b"\n"]
-)
-def test_no_header_takes_long(piece: bytes) -> None:
-    started = time.monotonic()
-    arrived("1", b"Subject: =?a?q?b?=" + piece * (64 * 1024 // len(piece)))
-    assert time.monotonic() - started < 1
