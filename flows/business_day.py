@@ -1,10 +1,24 @@
 """Which day it is. Only flows ask; everything below them is told."""
 
 from datetime import UTC, date, datetime
+from typing import Annotated
 
 from prefect.runtime import flow_run
+from pydantic import WithJsonSchema
 
 from lifecycle.settings import settings
+
+DAYS = (
+    r"^(?!0000)([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    r"|02-(0[1-9]|1[0-9]|2[0-8]))|([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)$"
+)
+"""All days there are, as YYYY-MM-DD."""
+
+Day = Annotated[date, WithJsonSchema({"type": "string", "format": "date", "pattern": DAYS})]
+"""For flows with personal parameters: the server, which does not check formats, refuses what is no day.
+
+It would otherwise be refused by the run, and Prefect then writes all its parameters into the log.
+"""
 
 
 def now() -> datetime:

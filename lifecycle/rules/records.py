@@ -175,7 +175,7 @@ def files(zone: ZoneInfo, now: datetime) -> dict[str, File]:
                 code("consent_type"),
                 Column("granted_on", days),
                 Column("withdrawn_on", days, "nothing"),
-                Column("evidence", texts(2_000, _UNSAFE_IN_LINES), "nothing"),
+                Column("evidence", EVIDENCE, "nothing"),
                 recorded_at,
             ),
         ),
@@ -415,6 +415,9 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     """The first moment of `day` in `zone`, in UTC."""
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
+
+EVIDENCE = texts(2_000, _UNSAFE_IN_LINES)
+"""How a consent was given: what a person wrote, in lines."""
 
 _CURRENCY = matching(r"[A-Z]{3}", "three capital letters, such as EUR")
 _PRICES = numbers("0", str(MOST), decimals=2)
