@@ -1,9 +1,10 @@
 """The record and the summary that every run leaves."""
 
 import logging
+import sqlite3
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -12,6 +13,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.exceptions import Pause
 from prefect.runtime import flow_run
+from prefect.settings import get_current_settings
 
 from lifecycle.persistence import runs
 from lifecycle.persistence.database import transaction
@@ -36,6 +38,15 @@ def blank(*names: str) -> None:
         parameters = client.read_flow_run(run_id).parameters
         kept = {name: "" if name in names else value for name, value in parameters.items()}
         client.update_flow_run(run_id, parameters=kept).raise_for_status()
+    _empty_write_ahead_log()
+
+
+def _empty_write_ahead_log() -> None:
+    # On one machine Prefect's database is SQLite: its log holds a page as it was until so many others were written.
+    database = get_current_settings().home / "prefect.db"
+    if database.exists():
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(database)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextmanager

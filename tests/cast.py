@@ -39,6 +39,13 @@ def customer(db: Connection, code: str) -> int:
     return _id(db, statement.returning(tables.customers.c.id))
 
 
+def consent_type(db: Connection, code: str, allows: str = "bulk", valid_days: int | None = None) -> int:
+    """One that allows the channels named in `allows`."""
+    channels = {f"allows_{channel}": channel in allows.split() for channel in ("bulk", "single", "contact")}
+    statement = insert(tables.consent_types).values(code=code, title=f"Type {code}", valid_days=valid_days, **channels)
+    return _id(db, statement.returning(tables.consent_types.c.id))
+
+
 def product(db: Connection, code: str = "CLOUD", policy: str = "licence") -> int:
     statement = insert(tables.products).values(
         code=code,
