@@ -38,7 +38,7 @@ def import_files(path: Path, now: datetime, *, dry_run: bool) -> Counter[str]:
         for name, place in paths.items():
             blocks = _noted(known[name], place, findings, incomplete)
             given[name] = imports.copy(db, staging[name], blocks)
-        imports.check(db, staging, incomplete, findings)
+        imports.check(db, staging, given, incomplete, findings)
         entries = payment_import.staged(db, money, findings, Counter()) if money else 0
         if findings.total:
             raise BadInput(findings.kept, findings.total)

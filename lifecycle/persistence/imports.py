@@ -28,11 +28,13 @@ from sqlalchemy import (
     Text,
     UpdateBase,
     and_,
+    case,
     cast,
     exists,
     func,
     insert,
     literal,
+    not_,
     or_,
     select,
     text,
@@ -160,7 +162,9 @@ def _analyze(db: Connection, table: Table) -> None:
     db.execute(text(f"ANALYZE {table.name}"))
 
 
-def check(db: Connection, staging: Staging, incomplete: set[str], findings: Findings) -> None:
+def check(
+    db: Connection, staging: Staging, given: Mapping[str, set[str]], incomplete: set[str], findings: Findings
+) -> None:
     """Add what is wrong between rows: codes given twice, unknown ones, periods that end too early, contradictions.
 
     References to files in `incomplete` are not judged: what is missing may stand in the part that was not read.
@@ -186,7 +190,9 @@ def check(db: Connection, staging: Staging, incomplete: set[str], findings: Find
     _contradictions(
         db, _consent_rows(staging), ["withdrawn_on", "evidence"], "one withdrawal and evidence for a consent", findings
     )
-    _no_duty(db, staging["motives"], findings)
+    if "duty" in given.get("motives", ()):
+        _no_duty(db, staging["motives"], findings)
+    _redefined(db, staging["consent_types"], given.get("consent_types", set()), findings)
 
 
 def _add(
@@ -270,6 +276,27 @@ def _no_duty(db: Connection, staged: Table, findings: Findings) -> None:
     """Our own messages rest on the contract: it must stay a duty."""
     rows = select(staged.c.line, staged.c.code).where(staged.c.code == CONTRACT.code, staged.c.duty.is_(False))
     _add(db, rows, findings, "motives.csv", "duty", "must be true", f"{CONTRACT.code}: notices and cards rest on it")
+
+
+def _redefined(db: Connection, staged: Table, given: set[str], findings: Findings) -> None:
+    """What customers consented to stays what it was, and with it what earlier contacts rested on."""
+    given_consents = exists().where(consents.c.consent_type_id == consent_types.c.id)
+    for column in sorted(given - {"code", "title", "description"}):
+        new, old = staged.c[column], consent_types.c[column]
+        rows = (
+            select(staged.c.line, func.coalesce(cast(new, Text), ""))
+            .join(consent_types, consent_types.c.code == staged.c.code)
+            .where(new.is_distinct_from(old), given_consents)
+        )
+        _add(
+            db,
+            rows,
+            findings,
+            "consent_types.csv",
+            column,
+            "is not what was consented to",
+            "as before, or another type",
+        )
 
 
 def _contradictions(
@@ -402,7 +429,7 @@ def _add_terms(db: Connection, staging: Staging, now: datetime) -> int:
     db.execute(
         insert(versions).from_select(versions.c.keys(), known.join(subscriptions, subscriptions.c.code == rows.c.code))
     )
-    added = _add_versions(db, terms, versions, "expires_on", now)
+    added = _add_versions(db, terms, versions, ["expires_on"], now)
     _move_anchors(db, versions)
     return added
 
@@ -436,7 +463,7 @@ def _add_associations(db: Connection, staging: Staging, now: datetime) -> int:
         .join(resellers, resellers.c.code == staged.c.reseller)
     )
     db.execute(insert(versions).from_select(versions.c.keys(), known))
-    return _add_versions(db, associations, versions, "until_on", now)
+    return _add_versions(db, associations, versions, ["until_on"], now)
 
 
 def _add_consents(db: Connection, staging: Staging, now: datetime) -> int:
@@ -453,14 +480,19 @@ def _add_consents(db: Connection, staging: Staging, now: datetime) -> int:
         select(
             customers.c.id,
             consent_types.c.id,
-            *(staged.c[name] for name in ("granted_on", "withdrawn_on", "evidence", "recorded_at")),
+            staged.c.granted_on,
+            staged.c.withdrawn_on,
+            # What was blanked does not come back with an older file.
+            case((customers.c.erased_on.is_(None), staged.c.evidence)),
+            staged.c.recorded_at,
         )
         .select_from(staged)
         .join(customers, customers.c.code == staged.c.customer)
         .join(consent_types, consent_types.c.code == staged.c.consent_type)
     )
     db.execute(insert(versions).from_select(versions.c.keys(), known))
-    return _add_versions(db, consents, versions, "withdrawn_on", now, beside=("evidence",))
+    db.execute(_AS_KNOWN)
+    return _add_versions(db, consents, versions, ["withdrawn_on", "evidence"], now)
 
 
 def _add_objections(db: Connection, staging: Staging, now: datetime) -> int:
@@ -472,10 +504,8 @@ def _add_objections(db: Connection, staging: Staging, now: datetime) -> int:
     return _rows(db, upsert(objections).from_select(columns, known).on_conflict_do_nothing())
 
 
-def _add_versions(
-    db: Connection, facts: Table, versions: Table, content: str, now: datetime, beside: Sequence[str] = ()
-) -> int:
-    """Add those of `versions` that are new; all columns but `content`, those `beside` it and the moment are the key.
+def _add_versions(db: Connection, facts: Table, versions: Table, content: Sequence[str], now: datetime) -> int:
+    """Add those of `versions` that are new; all columns but `content` and the moment are the key.
 
     A version without a moment is learned now, unless it equals the one known last. So is one whose moment is taken by
     another content, which corrects it, unless a later version of the same key is imported beside it.
@@ -483,10 +513,13 @@ def _add_versions(
     _analyze(db, versions)
     v = versions.c
     columns = v.keys()
-    key = [name for name in columns if name not in {content, "recorded_at", *beside}]
+    key = [name for name in columns if name not in {*content, "recorded_at"}]
 
     def same_key(one: _Columns, other: _Columns) -> ColumnElement[bool]:
         return and_(*(one[name] == other[name] for name in key))
+
+    def differs(one: _Columns, other: _Columns) -> ColumnElement[bool]:
+        return or_(*(one[name].is_distinct_from(other[name]) for name in content))
 
     same_moment = and_(same_key(facts.c, v), facts.c.recorded_at == v.recorded_at)
     told = select(*v).where(v.recorded_at.is_not(None), ~exists().where(same_moment))
@@ -494,11 +527,11 @@ def _add_versions(
     added = _rows(db, insert(facts).from_select(columns, told.distinct().order_by(*(v[name] for name in key))))
 
     untimed = select(*v).where(v.recorded_at.is_(None))
-    corrections = select(*v).join(facts, same_moment).where(facts.c[content].is_distinct_from(v[content]))
+    corrections = select(*v).join(facts, same_moment).where(differs(facts.c, v))
     late = union_all(untimed, corrections).subquery()
     later = or_(late.c.recorded_at < v.recorded_at, and_(late.c.recorded_at.is_not(None), v.recorded_at.is_(None)))
     last = (
-        select(facts.c[content])
+        select(*(facts.c[name] for name in content))
         .where(same_key(facts.c, late.c))
         .order_by(facts.c.recorded_at.desc(), facts.c.id.desc())
         .limit(1)
@@ -506,18 +539,44 @@ def _add_versions(
         .subquery()
     )
     learned = (
-        select(*(late.c[name] for name in (*key, content, *beside)), literal(now, Instant))
+        select(*(late.c[name] for name in (*key, *content)), literal(now, Instant))
         .where(
             ~exists().where(same_key(late.c, v), later),
-            ~exists().where(last.c[content].is_not_distinct_from(late.c[content])),
+            ~exists().where(not_(differs(last.c, late.c))),
         )
         .distinct()
     )
-    added += _rows(db, insert(facts).from_select([*key, content, *beside, "recorded_at"], learned))
+    added += _rows(db, insert(facts).from_select([*key, *content, "recorded_at"], learned))
     if added >= _ANALYZE_FROM:
         _analyze(db, facts)
     return added
 
+
+# What a file does not say of a consent, or says once more, is as it was known: a withdrawal by hand outlives the next
+# import of the grant. Rows with a moment that is not taken tell what was known then, and stay.
+_AS_KNOWN = text("""
+    UPDATE import_consent_versions AS told
+    SET withdrawn_on = least(told.withdrawn_on, known.withdrawn_on),
+        evidence = CASE WHEN told.evidence = ANY(known.heard) THEN known.evidence
+            ELSE coalesce(told.evidence, known.evidence) END
+    FROM (
+        SELECT customer_id, consent_type_id, granted_on,
+            (array_agg(withdrawn_on ORDER BY recorded_at DESC, id DESC))[1] AS withdrawn_on,
+            (array_agg(evidence ORDER BY recorded_at DESC, id DESC))[1] AS evidence,
+            array_agg(evidence) AS heard
+        FROM consents
+        WHERE (customer_id, consent_type_id, granted_on) IN (
+            SELECT customer_id, consent_type_id, granted_on FROM import_consent_versions)
+        GROUP BY customer_id, consent_type_id, granted_on
+    ) AS known
+    WHERE (told.customer_id, told.consent_type_id, told.granted_on)
+        = (known.customer_id, known.consent_type_id, known.granted_on)
+        AND (told.recorded_at IS NULL OR EXISTS (
+            SELECT FROM consents AS held
+            WHERE (held.customer_id, held.consent_type_id, held.granted_on, held.recorded_at)
+                = (told.customer_id, told.consent_type_id, told.granted_on, told.recorded_at)
+                AND (held.withdrawn_on, held.evidence) IS DISTINCT FROM (told.withdrawn_on, told.evidence)))
+""")
 
 _MOVES = text("""
     CREATE TEMPORARY TABLE import_moves ON COMMIT DROP AS

@@ -99,6 +99,7 @@ class Block:
 def files(zone: ZoneInfo, now: datetime) -> dict[str, File]:
     """All files by name. Times without an offset are in `zone`; nothing can have been recorded after `now`."""
     recorded_at = Column("recorded_at", moments(zone, now), "nothing")
+    said_on = days_until(now.astimezone(zone).date())
     locale = Column("locale", choices(LOCALES), "nothing")
     listed = (
         File(
@@ -173,14 +174,16 @@ def files(zone: ZoneInfo, now: datetime) -> dict[str, File]:
             (
                 code("customer"),
                 code("consent_type"),
-                Column("granted_on", days),
+                Column("granted_on", said_on),
                 Column("withdrawn_on", days, "nothing"),
                 Column("evidence", EVIDENCE, "nothing"),
                 recorded_at,
             ),
         ),
         File("motives", (code("code"), Column("title", texts(300)), Column("duty", booleans, "nothing", "false"))),
-        File("objections", (code("customer"), Column("channel", choices(ContactChannel)), Column("objected_on", days))),
+        File(
+            "objections", (code("customer"), Column("channel", choices(ContactChannel)), Column("objected_on", said_on))
+        ),
     )
     return {file.name: file for file in listed}
 
@@ -381,6 +384,17 @@ def _day(value: str) -> str:
 
 
 days = each(_day)
+
+
+def days_until(last: date) -> Parser:
+    """Days of facts: none after `last`."""
+
+    def one(value: str) -> str:
+        if date.fromisoformat(_day(value)) > last:
+            raise Malformed("is in the future", f"a day up to {last}")
+        return value
+
+    return each(one)
 
 
 def moments(zone: ZoneInfo, now: datetime) -> Parser:
