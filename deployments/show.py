@@ -14,6 +14,7 @@ from lifecycle.rules.calendar import month_of
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.outbox import State
 from lifecycle.rules.payment import Purpose
+from lifecycle.rules.records import shown
 from lifecycle.settings import settings
 from tasks.issuer import issuer
 
@@ -53,6 +54,27 @@ def customer(code: str, day: date | None, *, as_json: bool) -> None:
         print(f"{paid['received_on']}  {paid['amount']} {paid['currency']} to {place}  {paid['rule']}")
     for currency, credit in found["credit"].items():
         print(f"credit  {credit} {currency}")
+    _print_contact(found)
+
+
+def _print_contact(found: dict[str, Any]) -> None:
+    for consent in found["consents"]:
+        ends = [f"{what.replace('_', ' ')} {consent[what]}" for what in ("lapses_on", "withdrawn_on") if consent[what]]
+        stands = "valid" if consent["valid"] else "not valid"
+        print("  ".join([consent["type"], consent["title"], f"granted on {consent['granted_on']}", *ends, stands]))
+        by = f"by {consent['operator'] or 'the customer or an import'}  recorded {_plain(consent['recorded_at'])}"
+        print(f"    {_line(consent['evidence'])}  {by}")
+    for objection in found["objections"]:
+        print(f"objection to {objection['channel']}  {objection['objected_on']}  {_line(objection['evidence'])}")
+    for contact in found["contacts"]:
+        ground = contact["consent_type"] or contact["motive"] or ""
+        what = f"{contact['channel']}  {contact['basis']} {ground}  by {contact['operator'] or 'a rule'}"
+        print(f"{contact['business_date']}  {what}  {contact['key']}")
+
+
+def _line(text: str | None) -> str:
+    """What people wrote, in one line and safe for a terminal."""
+    return shown(text or "", 2_000)
 
 
 def card(number: str, pdf: Path | None) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from lifecycle.persistence import associations
 from lifecycle.rules.billing_card import reference_of
+from lifecycle.rules.contact import Consent, ConsentType, Customer
 from lifecycle.rules.records import start_of_day
 from lifecycle.rules.subscriptions import Status, status_on
 
@@ -67,6 +68,27 @@ SELECT kind, key, state, sent_at FROM messages WHERE customer_id = :customer AND
 ORDER BY created_at, id
 """)
 
+_CONSENTS = text("""
+SELECT DISTINCT ON (granted_on, code)
+    consents.id, code, title, valid_days, granted_on, withdrawn_on, evidence, operator, consents.recorded_at
+FROM consents JOIN consent_types ON consent_types.id = consent_type_id
+WHERE customer_id = :customer AND granted_on <= :day
+ORDER BY granted_on, code, consents.recorded_at DESC, consents.id DESC
+""")
+
+_OBJECTIONS = text("""
+SELECT channel, objected_on, evidence, operator, recorded_at FROM objections
+WHERE customer_id = :customer AND objected_on <= :day ORDER BY objected_on, channel
+""")
+
+_CONTACTS = text("""
+SELECT key, channel, basis, consent_types.code AS consent_type, motive, contacts.operator, business_date
+FROM contacts
+LEFT JOIN consents ON consents.id = consent_id
+LEFT JOIN consent_types ON consent_types.id = consent_type_id
+WHERE contacts.customer_id = :customer AND business_date <= :day ORDER BY contacts.id
+""")
+
 
 def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any] | None:
     """The customer with its subscriptions as of `day` in `zone`; None: no such customer.
@@ -90,7 +112,33 @@ def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any]
         "cards": [_card(db, dict(row)) for row in db.execute(_CARDS, asked).mappings()],
         "credit": {row.currency: row.credit for row in db.execute(_CREDIT, asked)},
         "payments": [dict(row) for row in db.execute(_PAYMENTS, asked).mappings()],
+        "consents": _consents(db, customer.id, day),
+        "objections": [dict(row) for row in db.execute(_OBJECTIONS, asked).mappings()],
+        "contacts": [dict(row) for row in db.execute(_CONTACTS, asked).mappings()],
     }
+
+
+def _consents(db: Connection, customer: int, day: date) -> list[dict[str, Any]]:
+    rows = db.execute(_CONSENTS, {"customer": customer, "day": day}).all()
+    consents = [
+        Consent(row.id, ConsentType(row.code, row.valid_days, frozenset()), row.granted_on, row.withdrawn_on)
+        for row in rows
+    ]
+    said = Customer(tuple(consents))
+    return [
+        {
+            "type": row.code,
+            "title": row.title,
+            "granted_on": row.granted_on,
+            "withdrawn_on": row.withdrawn_on,
+            "lapses_on": consent.lapses_on,
+            "valid": said.holds(consent, day),
+            "evidence": row.evidence,
+            "operator": row.operator,
+            "recorded_at": row.recorded_at,
+        }
+        for row, consent in zip(rows, consents, strict=True)
+    ]
 
 
 def _card(db: Connection, card: dict[str, Any]) -> dict[str, Any]:

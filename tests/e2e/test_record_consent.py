@@ -1,5 +1,7 @@
 """What an operator tells of a customer reaches the database and stays nowhere in Prefect."""
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,9 +12,12 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import PrefectHTTPStatusError
 from sqlalchemy import Connection, text
 
+from deployments import launcher
 from lifecycle.persistence import database
 from tests import cast
 from tests.operations import log_of, run, start, summaries
+
+GIVEN = {"customer": "ASKED", "consent_type": "NEWS", "operator": "OP1"}
 
 
 @pytest.fixture
@@ -46,23 +51,40 @@ def test_evidence_is_recorded_and_stays_nowhere_in_prefect(
     client: SyncPrefectClient, server_home: Path, asked: Connection
 ) -> None:
     evidence = "form 7 of 2 May,\nsigned by Xanthippe Deployed"
-    done = run(
-        "record-consent",
-        customer="ASKED",
-        consent_type="NEWS",
-        granted_on="2026-05-02",
-        operator="OP1",
-        evidence=evidence,
-    )
+    done = run("record-consent", **GIVEN, granted_on="2026-05-02", evidence=evidence)
     assert done.state_name == "Completed"
-    assert evidence_of(asked, "Xanthippe Deployed") == [evidence]
+    assert evidence_of(asked, "Xanthippe") == [evidence]
     assert client.read_flow_run(done.id).parameters["evidence"] == ""
-    log_of(client, done.id, "completed")
-    print(holding(server_home, "Xanthippe"))
-    print(holding(server_home, "OP1"))
-    import time
+    log_of(client, done.id, "record-consent completed: granted 1")
+    assert "| granted | 1 |" in summaries(client, done.id)[0]
+    assert holding(server_home, str(done.id)), "we look in the right place"
+    assert holding(server_home, "Xanthippe") == []
 
-    for i in range(10):
-        time.sleep(2)
-        print(i, holding(server_home, "Xanthippe"))
-    assert 0
+
+def test_nor_does_it_where_the_input_is_refused(
+    client: SyncPrefectClient, server_home: Path, asked: Connection
+) -> None:
+    """By the server where it is no day, which would otherwise print all parameters into the log; else by the run."""
+    for none in ("2026-13-45", "2026-02-29", "tomorrow"):
+        with pytest.raises(PrefectHTTPStatusError, match="granted_on"):
+            start(client, "record-consent", **GIVEN, granted_on=none, evidence="Philemon Refused")
+    unknown = GIVEN | {"customer": "NOBODY"}
+    failed = run("record-consent", **unknown, granted_on="2026-05-02", evidence="Philemon Refused")
+    assert failed.state_name == "Failed"
+    assert failed.state
+    assert "'NOBODY' is no customer's code" in (failed.state.message or "")
+    log_of(client, failed.id, "record-consent refused")
+    assert holding(server_home, "Philemon") == []
+
+
+def test_nor_does_it_from_the_command_line(running: launcher.Running, server_home: Path, server_database: str) -> None:
+    text = "Baucis Typed"
+    given = [f"--{name}={value}" for name, value in GIVEN.items()]
+    main = [sys.executable, "-c", "from deployments.cli import main; main()"]
+    command = [*main, "run", "record-consent", *given, "--withdrawn_on=2026-05-03"]
+    environment = os.environ | {"LIFECYCLE_HOME": str(server_home), "LIFECYCLE_DATABASE_URL": server_database}
+    done = subprocess.run([*command, "--evidence", text, "--json"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["counts"] == {"withdrawn": 1, "unchanged": 0}
+    assert text not in done.stdout + done.stderr
+    assert holding(server_home, text) == []

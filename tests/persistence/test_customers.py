@@ -5,7 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from lifecycle.persistence import customers
 from tests import cast
@@ -42,3 +42,70 @@ def test_a_renewal_makes_the_expiry_from_the_day_it_was_sold(
 ) -> None:
     licence = licence_on(db, day)
     assert (licence["expires_on"], licence["status"]) == (expires_on, status)
+
+
+@pytest.fixture
+def asked(db: Connection) -> None:
+    """C1 consented in May for 30 days and in July, said no to calls, and was called and mailed."""
+    customer = cast.customer(db, "C1")
+    news = cast.consent_type(db, "NEWS", valid_days=30)
+    for on, until, evidence, known in (
+        (date(2019, 5, 1), None, "form", RENEWED),
+        (date(2019, 7, 1), None, "second form", RENEWED),
+        (date(2019, 7, 1), date(2019, 7, 20), "letter", RENEWED.replace(hour=11)),
+    ):
+        db.execute(
+            text("""
+            INSERT INTO consents (
+                customer_id, consent_type_id, granted_on, withdrawn_on, evidence, operator, recorded_at)
+            VALUES (:customer, :news, :on, :until, :evidence, 'OP1', :known)"""),
+            {"customer": customer, "news": news, "on": on, "until": until, "evidence": evidence, "known": known},
+        )
+    db.execute(
+        text("INSERT INTO objections (customer_id, channel, objected_on) VALUES (:id, 'contact', '2019-07-02')"),
+        {"id": customer},
+    )
+    db.execute(
+        text("""
+        INSERT INTO contacts (key, customer_id, channel, basis, consent_id, motive, operator, business_date)
+        VALUES ('mailing/1/C1', :id, 'bulk', 'consent', (SELECT min(id) FROM consents), NULL, NULL, '2019-05-02'),
+            ('contact/1', :id, 'contact', 'duty', NULL, 'contract', 'OP1', '2019-07-03')"""),
+        {"id": customer},
+    )
+
+
+@pytest.mark.parametrize(
+    ("day", "valid"),
+    [
+        (date(2019, 4, 30), []),
+        (date(2019, 5, 30), [True]),
+        (date(2019, 5, 31), [False]),  # lapsed
+        (date(2019, 7, 1), [False, True]),
+        (date(2019, 7, 20), [False, False]),  # withdrawn
+    ],
+)
+def test_consents_are_shown_as_they_hold_on_the_day(db: Connection, asked: None, day: date, valid: list[bool]) -> None:
+    found = customers.show(db, "C1", day, ZoneInfo("Europe/Rome"))
+    assert found is not None
+    assert [consent["valid"] for consent in found["consents"]] == valid
+
+
+def test_what_was_allowed_refused_and_done_is_shown(db: Connection, asked: None) -> None:
+    found = customers.show(db, "C1", date(2019, 7, 3), ZoneInfo("Europe/Rome"))
+    assert found is not None
+    assert found["consents"][-1] == {
+        "type": "NEWS",
+        "title": "Type NEWS",
+        "granted_on": date(2019, 7, 1),
+        "withdrawn_on": date(2019, 7, 20),
+        "lapses_on": date(2019, 7, 31),
+        "valid": True,
+        "evidence": "letter",
+        "operator": "OP1",
+        "recorded_at": RENEWED.replace(hour=11),
+    }
+    assert [(each["channel"], each["objected_on"]) for each in found["objections"]] == [("contact", date(2019, 7, 2))]
+    assert [tuple(each.values()) for each in found["contacts"]] == [
+        ("mailing/1/C1", "bulk", "consent", "NEWS", None, None, date(2019, 5, 2)),
+        ("contact/1", "contact", "duty", None, "contract", "OP1", date(2019, 7, 3)),
+    ]
