@@ -1,3 +1,6 @@
+import json
+import re
+from datetime import date
 from typing import Any
 
 import pytest
@@ -8,6 +11,7 @@ from prefect.utilities.callables import parameter_schema
 
 from deployments.deploy import POOL, ROOT, TAG, installation
 from deployments.run import names
+from flows.business_day import DAYS
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 SCHEDULES = [(deployment, schedule) for deployment in DEPLOYMENTS for schedule in deployment.get("schedules", [])]
@@ -37,6 +41,35 @@ def test_every_flow_says_what_it_does_and_what_each_parameter_means(deployment: 
 def test_an_exception_is_kept_as_its_message_alone(deployment: dict[str, Any]) -> None:
     """Prefect writes the exception of every failed flow to a file; pickled, it would hold the rows of a statement."""
     assert flow_of(deployment).result_serializer == "json"
+
+
+@each_deployment
+def test_a_wrong_day_beside_personal_texts_is_refused_by_the_server(deployment: dict[str, Any]) -> None:
+    """Refused by the run, Prefect would write all parameters into the log."""
+    flow = flow_of(deployment)
+    days = [each for each in parameter_schema(flow).properties.values() if '"date"' in json.dumps(each)]
+    if "blank" in flow.fn.__code__.co_names:
+        assert [day for day in days if '"pattern"' not in json.dumps(day)] == []
+
+
+def test_a_day_is_what_the_calendar_has() -> None:
+    months = [f"{year:04}-{month:02}" for year in (0, 4, 1900, 2000, 2023, 2024, 9999) for month in range(14)]
+    wrong = [
+        text
+        for text in (f"{month}-{day:02}" for month in months for day in range(33))
+        if bool(re.match(DAYS, text)) is not is_day(text)
+    ]
+    assert wrong == []
+    assert not any(
+        re.match(DAYS, text) for text in ("2026-1-1", "20260101", "2026-01-01T00:00", "x2026-01-01", "2026-01-01\n", "")
+    )
+
+
+def is_day(text: str) -> bool:
+    try:
+        return bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 @each_schedule

@@ -29,7 +29,7 @@ FILES = {
 HEADER = "customer,consent_type,granted_on,withdrawn_on,evidence,recorded_at\n"
 
 
-def bring(home: Path, now: datetime = NOW, *, dry_run: bool = False, **contents: str) -> dict[str, int]:
+def bring(home: Path, contents: dict[str, str], now: datetime = NOW, *, dry_run: bool = False) -> dict[str, int]:
     """Import files with these contents. Returns the counts that are not zero."""
     folder = home / "import"
     folder.mkdir(exist_ok=True)
@@ -44,7 +44,7 @@ def bring(home: Path, now: datetime = NOW, *, dry_run: bool = False, **contents:
 def refused(home: Path, **contents: str) -> list[tuple[str, int, str, str]]:
     before = consents()
     with pytest.raises(BadInput) as error:
-        bring(home, LATER, **contents)
+        bring(home, contents, LATER)
     assert consents() == before
     return [(f.where, f.line, f.column, f.problem) for f in error.value.findings]
 
@@ -65,17 +65,17 @@ def withdraw(on: date, now: datetime, evidence: str = "") -> None:
 
 @pytest.fixture
 def business(home: Path) -> Path:
-    bring(home, **FILES)
+    bring(home, FILES)
     return home
 
 
 def test_all_are_imported_and_again_add_nothing(home: Path) -> None:
     new = {"customers new": 2, "consent_types new": 2, "motives new": 2, "consents added": 1, "objections added": 1}
-    assert bring(home, dry_run=True, **FILES) == new
+    assert bring(home, FILES, dry_run=True) == new
     assert rows("SELECT code FROM consent_types") == []
-    assert bring(home, **FILES) == new
+    assert bring(home, FILES) == new
     before = rows("SELECT id, xmin::text, xmax::text, ctid::text FROM consents")
-    again = bring(home, LATER, **FILES)
+    again = bring(home, FILES, LATER)
     assert again == {"customers unchanged": 2, "consent_types unchanged": 2, "motives unchanged": 2}
     assert rows("SELECT id, xmin::text, xmax::text, ctid::text FROM consents") == before
     assert rows(
@@ -91,7 +91,7 @@ def test_all_are_imported_and_again_add_nothing(home: Path) -> None:
 
 
 def test_evidence_arrives_as_it_is(business: Path) -> None:
-    bring(business, consents=f'{HEADER}C2,NEWS,2026-05-01,,"=HYPERLINK(1)\nsecond line, ""quoted""",\n')
+    bring(business, {"consents": f'{HEADER}C2,NEWS,2026-05-01,,"=HYPERLINK(1)\nsecond line, ""quoted""",\n'})
     assert consents()[-1][2] == '=HYPERLINK(1)\nsecond line, "quoted"'
 
 
@@ -119,20 +119,20 @@ def test_a_consent_adds_a_version_where_it_says_something_new(
 ) -> None:
     before = consents()
     for now in (LATER, LATER + timedelta(days=1)):
-        bring(business, now, consents=f"{HEADER}{then}\n")
+        bring(business, {"consents": f"{HEADER}{then}\n"}, now)
         assert consents() == sorted(before + added, key=lambda version: version[3])
 
 
 @pytest.mark.parametrize("moment", ["", "2026-05-02"])
 def test_a_withdrawal_by_hand_outlives_the_next_import_of_the_grant(home: Path, moment: str) -> None:
     grant = f"{HEADER}C1,NEWS,2026-05-01,,form,{moment}\n"
-    bring(home, **FILES | {"consents": grant})
+    bring(home, FILES | {"consents": grant})
     withdraw(date(2026, 5, 20), LATER, "letter")
     known = consents()
     assert known[-1][:3] == (MAY, date(2026, 5, 20), "letter")
     for ended in ("", "2026-06-01", "2026-05-20"):
         rows_again = f"{HEADER}C1,NEWS,2026-05-01,{ended},form,{moment}\n"
-        bring(home, LATER + timedelta(days=1), consents=rows_again)
+        bring(home, {"consents": rows_again}, LATER + timedelta(days=1))
         assert consents() == known
 
 
@@ -140,8 +140,8 @@ def test_what_was_blanked_does_not_come_back(business: Path) -> None:
     with transaction() as db:
         db.execute(text("UPDATE customers SET erased_on = '2026-06-01' WHERE code = 'C1'"))
         db.execute(text("UPDATE consents SET evidence = NULL"))
-    assert "consents added" not in bring(business, LATER, consents=FILES["consents"])
-    bring(business, LATER, consents=f"{HEADER}C1,NEWS,2026-05-09,,by Anna,\n")
+    assert "consents added" not in bring(business, {"consents": FILES["consents"]}, LATER)
+    bring(business, {"consents": f"{HEADER}C1,NEWS,2026-05-09,,by Anna,\n"}, LATER)
     assert {version[2] for version in consents()} == {None}
 
 
@@ -172,7 +172,7 @@ def test_everything_that_is_wrong_is_named_at_once(business: Path) -> None:
 
 
 def test_the_contract_may_have_another_title_and_stays_a_duty(business: Path) -> None:
-    assert bring(business, motives="code,title\ncontract,Vertrag\n") == {"motives changed": 1}
+    assert bring(business, {"motives": "code,title\ncontract,Vertrag\n"}) == {"motives changed": 1}
     assert rows("SELECT title, duty FROM motives WHERE code = 'contract'") == [("Vertrag", True)]
     assert refused(business, motives="code,title,duty\ncontract,Vertrag,\n") == [
         ("motives.csv", 2, "duty", "must be true")
@@ -186,7 +186,7 @@ def test_what_was_consented_to_cannot_be_redefined(business: Path) -> None:
         ("consent_types.csv", 2, "allows_single", "is not what was consented to"),
         ("consent_types.csv", 2, "valid_days", "is not what was consented to"),
     ]
-    assert bring(business, consent_types="code,title\nNEWS,Newsletter\n") == {"consent_types changed": 1}
+    assert bring(business, {"consent_types": "code,title\nNEWS,Newsletter\n"}) == {"consent_types changed": 1}
     # To this one nobody consented yet.
     unused = "code,title,valid_days,allows_contact\nCALLS,Calls,30,true\n"
-    assert bring(business, consent_types=unused) == {"consent_types changed": 1}
+    assert bring(business, {"consent_types": unused}) == {"consent_types changed": 1}
