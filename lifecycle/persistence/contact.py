@@ -28,18 +28,18 @@ def gate(customer: str, channel: str, motive: str, day: str) -> str:
         WHEN said.valid IS NOT NULL THEN 'consent'
         WHEN objected_on IS NOT NULL THEN NULL
         WHEN NOT coalesce(asks, true) THEN 'unasked'
-        WHEN duty IS NOT NULL AND {channel} <> 'bulk' THEN 'motive' END AS basis,
+        WHEN duty IS NOT NULL THEN 'motive' END AS basis,
         CASE WHEN erased_on IS NULL THEN said.valid END AS consent_id,
         CASE
         WHEN erased_on IS NOT NULL THEN 'erased'
         WHEN duty OR said.valid IS NOT NULL THEN NULL
         WHEN objected_on IS NOT NULL THEN 'objected'
-        WHEN NOT coalesce(asks, true) OR duty IS NOT NULL AND {channel} <> 'bulk' THEN NULL
+        WHEN NOT coalesce(asks, true) OR duty IS NOT NULL THEN NULL
         WHEN said.withdrawn THEN 'consent withdrawn'
         WHEN said.lapsed THEN 'consent lapsed'
         ELSE 'no consent' END AS missing
     FROM customers AS asked
-    LEFT JOIN motives AS why ON why.code = {motive}
+    LEFT JOIN motives AS why ON why.code = {motive} AND {channel} <> 'bulk'
     LEFT JOIN LATERAL (
         SELECT max(objected_on) AS objected_on FROM objections
         WHERE objections.customer_id = asked.id AND objections.channel = {channel} AND objected_on <= {day}

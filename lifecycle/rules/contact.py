@@ -119,10 +119,13 @@ def gate(
 ) -> Allowed | Missing:
     """Whether the customer may be contacted. `asks` are the channels whose switch is on.
 
-    An objection holds until the customer consents to the channel on a later day: the last word counts.
+    An objection holds until the customer consents to the channel on a later day: the last word counts. A motive, also
+    one of duty, covers one message: bulk mail has none.
     """
     if customer.erased:
         return Missing.ERASED
+    if channel is ContactChannel.BULK:
+        motive = None
     if motive is not None and motive.duty:
         return Allowed(Basis.DUTY, motive=motive.code)
     given = [consent for consent in customer.consents if channel in consent.type.channels and consent.granted_on <= day]
@@ -139,7 +142,7 @@ def gate(
         return Missing.OBJECTED
     if channel not in asks:
         return Allowed(Basis.UNASKED)
-    if motive is not None and channel is not ContactChannel.BULK:
+    if motive is not None:
         return Allowed(Basis.MOTIVE, motive=motive.code)
     if any(customer.is_withdrawn(consent, day) for consent in given):
         return Missing.WITHDRAWN
