@@ -15,6 +15,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -77,6 +78,11 @@ def _reference(name: str, target: str, **options: Any) -> Column[Any]:
 def _one_of(column: str, choices: Iterable[str]) -> CheckConstraint:
     listed = ", ".join(f"'{choice}'" for choice in choices)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _consent_of_customer() -> ForeignKeyConstraint:
+    """What rests on a consent rests on one of its own customer."""
+    return ForeignKeyConstraint(["consent_id", "customer_id"], ["consents.id", "consents.customer_id"])
 
 
 resellers = Table(
@@ -273,7 +279,7 @@ messages = Table(
     neutral("motive", Text, ForeignKey("motives.code"), nullable=True, comment="why it is sent without a consent"),
     neutral("operator", Text, nullable=True, comment="who wants it sent; null: a rule"),
     neutral("basis", Text, nullable=True, comment="on which its customer may be contacted, when last asked"),
-    _reference("consent_id", "consents", nullable=True, comment="where that is a consent"),
+    neutral("consent_id", BigInteger, nullable=True, comment="where that is a consent"),
     neutral("asked_on", Date, nullable=True, comment="the day for which it was asked when it was last begun"),
     _one_of("state", State),
     _one_of("channel", Channel),
@@ -287,6 +293,18 @@ messages = Table(
         "channel = 'call' OR customer_id IS NOT NULL OR (channel = 'mail' AND reseller_id IS NOT NULL)",
         name="addressee_known",
     ),
+    CheckConstraint(
+        "coalesce(basis = 'consent', false) = (consent_id IS NOT NULL) "
+        "AND (basis IN ('duty', 'motive') AND channel <> 'bulk' AND motive IS NOT NULL "
+        "OR coalesce(basis, 'consent') IN ('consent', 'unasked'))",
+        name="basis_named",
+    ),
+    CheckConstraint(
+        "channel = 'call' OR customer_id IS NULL OR asked_on IS NOT NULL "
+        "OR state NOT IN ('sending', 'in_doubt', 'sent')",
+        name="asked",
+    ),
+    _consent_of_customer(),
     Index("messages_due_idx", "channel", "due_at", "id", postgresql_where=text("state = 'queued'")),
     Index(
         "messages_unsettled_idx",
@@ -513,6 +531,7 @@ consents = Table(
     neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
     _recorded_at(),
     UniqueConstraint("customer_id", "consent_type_id", "granted_on", "recorded_at"),
+    UniqueConstraint("id", "customer_id"),
     comment="versions of consents, only ever added; of one consent, the last recorded version counts",
 )
 
@@ -563,7 +582,7 @@ contacts = Table(
     _reference("customer_id", "customers", index=True),
     neutral("channel", Text),
     neutral("basis", Text),
-    _reference("consent_id", "consents", nullable=True),
+    neutral("consent_id", BigInteger, nullable=True),
     neutral("motive", Text, ForeignKey("motives.code"), nullable=True),
     neutral("operator", Text, nullable=True, comment="null: a rule"),
     neutral("business_date", Date, comment="the day on which the basis held"),
@@ -575,6 +594,7 @@ contacts = Table(
         "(basis = 'consent') = (consent_id IS NOT NULL) AND (basis IN ('duty', 'motive')) = (motive IS NOT NULL)",
         name="basis_named",
     ),
+    _consent_of_customer(),
     Index("contacts_business_date_idx", "business_date", postgresql_where=text("operator IS NOT NULL")),
     comment="every contact made, only ever added: what it rested on at its moment",
 )

@@ -104,6 +104,7 @@ def upgrade() -> None:
             "recorded_at",
             name=op.f("consents_customer_id_consent_type_id_granted_on_recorded_at_key"),
         ),
+        sa.UniqueConstraint("id", "customer_id", name=op.f("consents_id_customer_id_key")),
         comment="versions of consents, only ever added; of one consent, the last recorded version counts",
     )
     op.create_table(
@@ -144,7 +145,11 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("basis IN ('duty', 'consent', 'motive', 'unasked')", name=op.f("contacts_basis_check")),
         sa.CheckConstraint("channel IN ('bulk', 'single', 'contact')", name=op.f("contacts_channel_check")),
-        sa.ForeignKeyConstraint(["consent_id"], ["consents.id"], name=op.f("contacts_consent_id_fkey")),
+        sa.ForeignKeyConstraint(
+            ["consent_id", "customer_id"],
+            ["consents.id", "consents.customer_id"],
+            name=op.f("contacts_consent_id_fkey"),
+        ),
         sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("contacts_customer_id_fkey")),
         sa.ForeignKeyConstraint(["motive"], ["motives.code"], name=op.f("contacts_motive_fkey")),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("contacts_run_id_fkey")),
@@ -180,7 +185,13 @@ def upgrade() -> None:
             "asked_on", sa.Date(), nullable=True, comment="the day for which it was asked when it was last begun"
         ),
     )
-    op.create_foreign_key(op.f("messages_consent_id_fkey"), "messages", "consents", ["consent_id"], ["id"])
+    op.create_foreign_key(
+        op.f("messages_consent_id_fkey"),
+        "messages",
+        "consents",
+        ["consent_id", "customer_id"],
+        ["id", "customer_id"],
+    )
     op.create_foreign_key(op.f("messages_motive_fkey"), "messages", "motives", ["motive"], ["code"])
     op.execute("INSERT INTO motives (code, title, duty) VALUES ('contract', 'Performance of the contract', true)")
     op.execute(
@@ -212,6 +223,19 @@ def upgrade() -> None:
         "messages",
         "channel = 'call' OR customer_id IS NOT NULL OR (channel = 'mail' AND reseller_id IS NOT NULL)",
     )
+    op.create_check_constraint(
+        op.f("messages_basis_named_check"),
+        "messages",
+        "coalesce(basis = 'consent', false) = (consent_id IS NOT NULL) "
+        "AND (basis IN ('duty', 'motive') AND channel <> 'bulk' AND motive IS NOT NULL "
+        "OR coalesce(basis, 'consent') IN ('consent', 'unasked'))",
+    )
+    op.create_check_constraint(
+        op.f("messages_asked_check"),
+        "messages",
+        "channel = 'call' OR customer_id IS NULL OR asked_on IS NOT NULL "
+        "OR state NOT IN ('sending', 'in_doubt', 'sent')",
+    )
     # What proves something is only ever added. Erasure may blank what names a person, and nothing else.
     op.execute(
         """
@@ -241,7 +265,7 @@ def downgrade() -> None:
     for table in ("message_attempts", "message_bodies"):
         op.execute(f"DELETE FROM {table} USING messages WHERE messages.id = message_id AND channel = 'bulk'")
     op.execute("DELETE FROM messages WHERE channel = 'bulk'")
-    for check in ("addressee_known", "basis_found", "basis", "channel"):
+    for check in ("asked", "basis_named", "addressee_known", "basis_found", "basis", "channel"):
         op.drop_constraint(op.f(f"messages_{check}_check"), "messages", type_="check")
     op.create_check_constraint(op.f(_CHANNELS), "messages", "channel IN ('mail', 'call')")
     op.drop_constraint(op.f("messages_motive_fkey"), "messages", type_="foreignkey")
