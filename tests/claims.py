@@ -1,12 +1,13 @@
-"""What the product page says of cards, money and services, as queries over the facts: none may find a row, ever.
+"""What the product page says of cards, money, services and contacts, as queries over the facts: none may find a row, ever.
 
 Written from the page's words. They share no code with the program, and read none of what it has derived from the facts,
 except to hold that against them.
 """
 
+from collections.abc import Mapping
 from datetime import date
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 # The expiry of each subscription, from its terms; where it stands, from its last transition.
 _FACTS = """
@@ -189,16 +190,99 @@ CLAIMS = {
         """,
 }
 
-_ALL = text(
-    _FACTS
-    + " UNION ALL ".join(
-        f"SELECT '{claim.replace(chr(39), chr(39) * 2)}' AS claim, to_json(broken)::text AS by FROM ({query}) AS broken"
-        for claim, query in CLAIMS.items()
-    )
+# Every mail to a customer that was begun, as of its last attempt; and all that it could have rested on.
+_BEGUN = """
+WITH begun AS (
+    SELECT messages.id, key, state, customer_id, CASE channel WHEN 'bulk' THEN 'bulk' ELSE 'single' END AS channel,
+        motive, asked_on AS day, attempt.started_at AS moment, attempt.outcome
+    FROM messages JOIN LATERAL (
+        SELECT started_at, outcome FROM message_attempts WHERE message_id = messages.id ORDER BY id DESC LIMIT 1
+    ) AS attempt ON true
+    WHERE channel <> 'call' AND customer_id IS NOT NULL
+), known AS (
+    SELECT begun.id, begun.channel, day, moment, version.id AS consent_id, consent_type_id, granted_on, withdrawn_on,
+        begun.customer_id
+    FROM begun JOIN consents AS version ON version.customer_id = begun.customer_id AND recorded_at <= moment
+    WHERE NOT EXISTS (
+        SELECT FROM consents AS newer
+        WHERE (newer.customer_id, newer.consent_type_id, newer.granted_on)
+                = (version.customer_id, version.consent_type_id, version.granted_on)
+            AND newer.recorded_at <= moment AND newer.recorded_at > version.recorded_at)
+), objected AS (
+    SELECT begun.id, objected_on FROM begun JOIN objections USING (customer_id, channel)
+    WHERE objected_on <= day AND recorded_at <= moment
+), silent AS (
+    SELECT * FROM begun WHERE id NOT IN (SELECT id FROM objected)
+), basis AS (
+    SELECT known.id, 'consent' AS basis, consent_id, NULL AS motive
+    FROM known JOIN consent_types ON consent_types.id = consent_type_id
+    WHERE granted_on <= day AND (valid_days IS NULL OR day - granted_on + 1 <= valid_days)
+        AND CASE channel WHEN 'bulk' THEN allows_bulk ELSE allows_single END
+        AND NOT EXISTS (
+            SELECT FROM known AS stopped
+            WHERE stopped.id = known.id AND stopped.consent_type_id = known.consent_type_id
+                AND stopped.withdrawn_on <= day
+                AND (stopped.consent_id = known.consent_id OR stopped.withdrawn_on > known.granted_on))
+        AND NOT EXISTS (SELECT FROM objected WHERE objected.id = known.id AND objected_on >= granted_on)
+    UNION ALL
+    SELECT id, 'motive', NULL, motive FROM silent JOIN motives ON code = motive WHERE channel = 'single' AND NOT duty
+    UNION ALL
+    SELECT id, 'duty', NULL, motive FROM begun JOIN motives ON code = motive WHERE channel = 'single' AND duty
+    UNION ALL
+    SELECT id, 'unasked', NULL, NULL FROM silent WHERE false = (
+        SELECT asks FROM switches WHERE switches.channel = silent.channel
+            AND business_date <= day AND recorded_at <= moment
+        ORDER BY business_date DESC, recorded_at DESC LIMIT 1)
 )
+"""
+
+CONTACT_CLAIMS = {
+    "what was sent to a customer is logged, once, for the day for which it was asked": """
+        SELECT begun.key FROM begun LEFT JOIN contacts USING (key, customer_id, channel)
+        WHERE begun.state = 'sent' AND business_date IS DISTINCT FROM day
+        """,
+    "what was logged rests on what was known at its moment": """
+        SELECT begun.key, contacts.basis FROM begun JOIN contacts USING (key) LEFT JOIN basis
+            ON basis.id = begun.id AND basis.basis = contacts.basis
+            AND basis.consent_id IS NOT DISTINCT FROM contacts.consent_id
+            AND basis.motive IS NOT DISTINCT FROM contacts.motive
+        WHERE basis.id IS NULL
+        """,
+    "nothing is logged that was not sent, but for calls": """
+        SELECT key FROM contacts LEFT JOIN messages USING (key)
+        WHERE contacts.channel <> 'contact' AND state IS DISTINCT FROM 'sent'
+        """,
+    "nothing goes to who is erased": """
+        SELECT key FROM begun JOIN customers ON customers.id = customer_id WHERE state = 'sent' AND erased_on <= day
+        """,
+    "nothing is stopped that may be sent": """
+        SELECT begun.key FROM begun JOIN basis USING (id) JOIN customers ON customers.id = customer_id
+        WHERE outcome = 'not sent: no basis any more' AND erased_on IS NULL
+        """,
+}
+
+
+def _every(facts: str, claims: Mapping[str, str]) -> TextClause:
+    return text(
+        facts
+        + " UNION ALL ".join(
+            f"SELECT '{claim.replace(chr(39), chr(39) * 2)}' AS claim, to_json(broken)::text AS by "
+            f"FROM ({query}) AS broken"
+            for claim, query in claims.items()
+        )
+    )
+
+
+_ALL = _every(_FACTS, CLAIMS)
+_CONTACTS = _every(_BEGUN, CONTACT_CLAIMS)
 
 
 def broken(db: Connection, cards_from: date, services_from: date) -> list[tuple[str, str]]:
     """The claims that do not hold, each with what breaks it. The days are those of going live."""
     asked = {"cards_from": cards_from, "services_from": services_from}
-    return [(row.claim, row.by) for row in db.execute(_ALL, asked)]
+    return [(row.claim, row.by) for row in db.execute(_ALL, asked)] + unfounded(db)
+
+
+def unfounded(db: Connection) -> list[tuple[str, str]]:
+    """The claims about contacts that do not hold, each with what breaks it."""
+    return [(row.claim, row.by) for row in db.execute(_CONTACTS)]

@@ -27,7 +27,7 @@ LEAVES = re.compile(r"""state\s*=\s*(CASE\b.*?)?('sending'|'sent'|'in_doubt'|'qu
 def texts(path: Path) -> Iterator[str]:
     """All strings of a module, as they stand in it: of an f-string also what is put in."""
     source = path.read_text()
-    inside = set()
+    inside = set[int]()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.JoinedStr):
             inside.update(id(part) for part in ast.walk(node) if part is not node)
