@@ -1,4 +1,4 @@
-"""What the product page says of cards, money, services and contacts, as queries over the facts: none may find a row, ever.
+"""What the product page says of cards, money, services, contacts, as queries over the facts: none may ever find a row.
 
 Written from the page's words. They share no code with the program, and read none of what it has derived from the facts,
 except to hold that against them.
