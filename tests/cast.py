@@ -132,9 +132,9 @@ def card_on(
     db.execute(
         text("""
         INSERT INTO messages (
-            key, kind, state, recipient, recipient_name, customer_id, business_date, run_id, motive, basis)
+            key, kind, state, recipient, recipient_name, customer_id, business_date, run_id, motive, basis, asked_on)
         SELECT 'billing-card/' || number || '/1', 'billing-card', :state, 'c@example.com', '', customer_id, :day, :run,
-            'contract', 'duty'
+            'contract', 'duty', :day
         FROM cards WHERE id = :card AND cast(:state AS text) IS NOT NULL"""),
         asked | {"card": card, "state": state},
     )

@@ -59,10 +59,10 @@ _FILL = (
     """
     INSERT INTO messages (
         key, kind, channel, state, recipient, recipient_name, customer_id, subscription_id, business_date, run_id,
-        motive, basis)
+        motive, basis, asked_on)
     SELECT prefix || subscriptions.code || '/' || expires_on, prefix, channel, 'sent', coalesce(email, ''), name,
         customer_id, subscription_id, (expires_on + interval '3 months')::date + 1, :run_id,
-        'contract', CASE channel WHEN 'mail' THEN 'duty' END
+        'contract', CASE channel WHEN 'mail' THEN 'duty' END, (expires_on + interval '3 months')::date + 1
     FROM (VALUES
         ('customer-notice/expired-3m/', 'mail', date '2019-03-31'),
         ('customer-notice/expired-3m/', 'mail', date '2018-03-31'),

@@ -354,7 +354,7 @@ def _happens(today: date, now: datetime, what: str, how: list[Any]) -> date:
                 corrected = max(starts_on, expires_on + timedelta(days=days))
                 cast.term(db, held[which], corrected, starts_on=starts_on, known=now)
             case "delivered", _:
-                db.execute(text("UPDATE messages SET state = 'sent' WHERE state = 'queued'"))
+                db.execute(text("UPDATE messages SET state = 'sent', asked_on = business_date WHERE state = 'queued'"))
             case "refused", _:
                 db.execute(text("UPDATE messages SET state = 'failed' WHERE state = 'queued'"))
             case "address", [known]:

@@ -302,8 +302,9 @@ def test_any_revision_that_told_of_the_service_counts(
             INSERT INTO card_lines SELECT card_id, 2, subscription_id, expires_on, starts_on, ends_on, 1, 11, 0, true
             FROM card_lines;
             INSERT INTO messages (
-                key, kind, state, recipient, recipient_name, business_date, customer_id, motive, basis)
-            SELECT 'billing-card/PF-2026-000001/2', 'billing-card', :state, '', '', '2026-03-08', id, 'contract', 'duty'
+                key, kind, state, recipient, recipient_name, business_date, customer_id, motive, basis, asked_on)
+            SELECT 'billing-card/PF-2026-000001/2', 'billing-card', :state, '', '', '2026-03-08', id, 'contract',
+                'duty', '2026-03-08'
             FROM customers"""
             .replace(":state", f"'{second}'"))
         )  # fmt: skip
@@ -590,7 +591,10 @@ def _happens(db: Connection, held: Sequence[int], today: date, serial: int, what
             for card in lock(db, held).cards[:1]:
                 pay(db, card, "50.00", today)
         case "settled", [state]:
-            db.execute(text("UPDATE messages SET state = :state WHERE state = 'queued'"), {"state": state})
+            db.execute(
+                text("UPDATE messages SET state = :state, asked_on = business_date WHERE state = 'queued'"),
+                {"state": state},
+            )
         case "address", [known]:
             db.execute(text("UPDATE customers SET email = :email"), {"email": "c@example.com" if known else None})
     refresh(db, GIVEN, Learned(today, now, None, cast.LIVE), held)
