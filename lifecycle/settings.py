@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from stdnum import bic, iban
 from stdnum.exceptions import ValidationError as StdnumError
 
+from lifecycle.rules import unsubscribing
 from lifecycle.rules.addresses import is_address
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.mail_url import Server, mail_target
@@ -159,6 +160,7 @@ class Policy(_Group):
     suspend_after_days: int = Field(default=7, ge=0, le=_TEN_YEARS)
     deletion_warning_days: int = Field(default=7, ge=0, le=_TEN_YEARS)
     delete_after_days: int = Field(default=60, ge=0, le=_TEN_YEARS)
+    bulk_per_minute: int = Field(default=600, ge=1, le=60_000)
 
 
 class Brake(_Group):
@@ -185,6 +187,9 @@ class Settings(BaseSettings):
     mail_url: Annotated[SecretStr, AfterValidator(_mail_url)] | None = None
     provisioning_url: Annotated[SecretStr, AfterValidator(_provisioning_url)] | None = None
     provisioning_secret: Annotated[SecretStr, AfterValidator(_provisioning_secret)] | None = None
+    unsubscribe_url: Annotated[str, AfterValidator(unsubscribing.checked_url)] | None = None
+    unsubscribe_address: Annotated[str, AfterValidator(_address)] | None = None
+    unsubscribe_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
     timezone: Annotated[str, AfterValidator(_time_zone)] = "Europe/Rome"
     locale: Locale = "it"
     task_runner: Literal["threads", "processes"] = "threads"

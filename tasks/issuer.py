@@ -4,6 +4,7 @@ from lifecycle.rendering.templates import Issuer
 from lifecycle.rules.billing_card import Payee
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.licence_notice import Contact
+from lifecycle.rules.unsubscribing import Unsubscribing, token_of
 from lifecycle.settings import settings
 
 
@@ -25,3 +26,13 @@ def payee() -> Payee:
     if not ours.iban:
         raise BadInput([Finding("LIFECYCLE_ISSUER__IBAN", "is missing", "the account that cards are paid to")])
     return Payee(ours.beneficiary or ours.name, ours.iban, ours.bic)
+
+
+def unsubscribing(message_id: int) -> Unsubscribing:
+    """How the recipient of this message stops mailings. Raises BadInput where the settings have no secret."""
+    here = settings()
+    if here.unsubscribe_secret is None:
+        expected = "what signs the ways to unsubscribe, at least 16 characters; always the same"
+        raise BadInput([Finding("LIFECYCLE_UNSUBSCRIBE_SECRET", "is missing", expected)])
+    token = token_of(message_id, here.unsubscribe_secret.get_secret_value())
+    return Unsubscribing(here.unsubscribe_address or here.issuer.mail_from, token, here.unsubscribe_url)

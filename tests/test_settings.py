@@ -82,6 +82,10 @@ def test_all_wrong_ones_are_listed_together(
         "LIFECYCLE_GO_LIVE__ACCESS_CHANGE": "29/02/2024",
         "LIFECYCLE_GO_LIVE__CUSTOMER_NOTICE": "2023-02-29",
         "LIFECYCLE_POLICY__WARNING_DAYS": "-1",
+        "LIFECYCLE_POLICY__BULK_PER_MINUTE": "0",
+        "LIFECYCLE_UNSUBSCRIBE_URL": "http://u:s3cret@example.com/",
+        "LIFECYCLE_UNSUBSCRIBE_ADDRESS": "nobody",
+        "LIFECYCLE_UNSUBSCRIBE_SECRET": "s3cret",
         "LIFECYCLE_BRAKE__SHARE": "nan",
         "LIFECYCLE_BRAKE__COUNT": "-1",
     }
@@ -112,6 +116,7 @@ def test_a_share_is_between_none_and_all(
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIFECYCLE_PROVISIONING_URL", "https://user:s3cret@example.com/")
     monkeypatch.setenv("LIFECYCLE_PROVISIONING_SECRET", SECRET)
+    monkeypatch.setenv("LIFECYCLE_UNSUBSCRIBE_SECRET", "s3cret" * 3)
     for shown in (repr(Settings()), str(Settings()), Settings().model_dump_json()):
         assert "s3cret" not in shown
         assert SECRET not in shown
