@@ -11,14 +11,16 @@ from prefect.cache_policies import NO_CACHE
 
 from lifecycle.delivery.carriers import Carrier, open_carrier
 from lifecycle.delivery.outcomes import Deferred, InDoubt, Refused, Unreachable
+from lifecycle.delivery.pace import Pace
 from lifecycle.persistence import outbox
 from lifecycle.persistence.card_documents import DocumentLost
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.outbox import Claimed, Ended, Settlement
+from lifecycle.persistence.outbox import Begun, Claimed, Ended, Settlement
 from lifecycle.rendering.message import Attachment, Letter, Mailbox, compose, message_id
 from lifecycle.rendering.templates import Content
-from lifecycle.rules.outbox import WAITS, Obsolete, State, token, wait_after
+from lifecycle.rules.outbox import WAITS, Channel, Obsolete, State, token, wait_after
 from lifecycle.settings import settings
+from tasks.issuer import unsubscribing
 from tasks.mails import written
 from tasks.runs import blame
 
@@ -29,6 +31,10 @@ FAILED = "failed for good"
 IN_DOUBT = "in doubt"
 UNREACHABLE = "mail server unreachable"
 OBSOLETE = "not sent: no longer so"
+BULK = "mailings: "
+"""Goes before what is counted of mailings."""
+
+ANOTHER = f"{BULK}another run delivers them"
 
 log = logging.getLogger("lifecycle.delivery")
 
@@ -58,28 +64,62 @@ def deliver(_number: int, until: datetime) -> Counter[str]:
 
     One bad message fails alone. Where it is the server that cannot be used, this stops and the messages wait.
     """
-    counts: Counter[str] = Counter()
     with open_carrier(settings().mail_target) as carrier, outbox.delivering(settings().timezone) as deliverer:
+        counts: Counter[str] = Counter()
         ended: Ended | None = None
         for message in deliverer.claims(until, CLAIMED_AT_ONCE):
             begun = deliverer.begin(message, carrier.name, ended)
-            ended = None
-            if begun and begun.missing:
-                counts[f"not sent: {begun.missing}"] += 1
-            elif begun:
-                ended = Ended(begun.attempt, _hand_over(carrier, message))
-                counts[ended.how.outcome] += 1
-                if ended.how.outcome == UNREACHABLE:
-                    break
+            ended = _handed_over(carrier, message, begun, counts)
+            if counts[UNREACHABLE]:
+                break
         if ended:
             deliverer.settle(*ended)
     return counts
+
+
+@task(cache_policy=NO_CACHE)
+def deliver_bulk(until: datetime, seconds: float) -> Counter[str]:
+    """Deliver what of mailings is due by `until`, at the policy's pace and for so many seconds, then leave the rest.
+
+    The one deliverer does it in the whole installation; where there is another, that one. Each is settled before the
+    wait for the next one, so that a kill in between leaves none in doubt. Returns counts by outcome, each with BULK.
+    Raises BadInput where the settings do not say how to unsubscribe.
+    """
+    pace = Pace(settings().policy.bulk_per_minute, seconds)
+    channel = outbox.delivering(settings().timezone, Channel.BULK)
+    with open_carrier(settings().mail_target) as carrier, channel as deliverer:
+        counts: Counter[str] = Counter()
+        if not deliverer.alone():
+            return Counter({ANOTHER: 1})
+        for message in deliverer.claims(until, CLAIMED_AT_ONCE):
+            unsubscribing(message.id)
+            if not pace.turn():
+                break
+            begun = deliverer.begin(message, carrier.name)
+            if ended := _handed_over(carrier, message, begun, counts):
+                deliverer.settle(*ended)
+                pace.left()
+            if counts[UNREACHABLE]:
+                break
+    return Counter({f"{BULK}{outcome}": number for outcome, number in (+counts).items()})
 
 
 def where_mails_go() -> str:
     """The mail server or folder, without any password."""
     with open_carrier(settings().mail_target) as carrier:
         return carrier.name
+
+
+def _handed_over(carrier: Carrier, message: Claimed, begun: Begun | None, counts: Counter[str]) -> Ended | None:
+    """How the attempt ended, which is counted; None: the message may not leave, or is no longer ours."""
+    if begun is None:
+        return None
+    if begun.missing:
+        counts[f"not sent: {begun.missing}"] += 1
+        return None
+    how = _hand_over(carrier, message)
+    counts[how.outcome] += 1
+    return Ended(begun.attempt, how)
 
 
 def _hand_over(carrier: Carrier, message: Claimed) -> Settlement:
@@ -124,4 +164,5 @@ def _letter(message: Claimed) -> Letter:
         content=Content(body.subject, body.text, body.html),
         reply_to=Mailbox(issuer.reply_to) if issuer.reply_to else None,
         attachment=Attachment(*body.attachment) if body.attachment else None,
+        unsubscribing=body.unsubscribing,
     )

@@ -1,18 +1,24 @@
 """Mails that are written as they are sent, of the facts they were queued with and the names and contacts of then."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
 
 from lifecycle.persistence import card_documents, licence_expiry, service_expiry
+from lifecycle.persistence import mailing as mailings
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.outbox import Body, Claimed
-from lifecycle.rendering import card_mail, licence_notice, service_notice
+from lifecycle.rendering import card_mail, licence_notice, mailing, service_notice
 from lifecycle.rendering.billing_card import attachment_name
+from lifecycle.rendering.mailing import Mailing
+from lifecycle.rendering.operator_template import Recipient
 from lifecycle.rendering.templates import Content
 from lifecycle.rules.billing_card import CardKind
 from lifecycle.rules.licence_notice import NoticeKind as LicenceNotice
+from lifecycle.rules.mailing import KIND as MAILING
 from lifecycle.rules.service_notice import NoticeKind as ServiceNotice
 from lifecycle.settings import settings
-from tasks.issuer import contact, issuer, payee
+from tasks.issuer import contact, issuer, payee, unsubscribing
 
 
 def written(message: Claimed) -> Body:
@@ -52,6 +58,21 @@ def _confirmation(message: Claimed) -> Body:
     return _body(card_mail.confirmation(confirmation, issuer()))
 
 
+def _mailing(message: Claimed) -> Body:
+    with transaction() as db:
+        to = mailings.recipient(db, message.id, settings().locale)
+    whom = Recipient(to.name, to.reseller_name, to.reseller_email, to.reseller_phone)
+    ways = unsubscribing(message.id)
+    body = _body(mailing.content(_texts(to.digest), to.locale, whom, to.day, issuer(), ways))
+    return replace(body, unsubscribing=ways)
+
+
+@lru_cache(maxsize=8)
+def _texts(digest: str) -> Mailing:
+    with transaction() as db:
+        return Mailing.from_json(mailings.texts(db, digest))
+
+
 def _pdf(mail: card_documents.CardMail) -> tuple[str, str, bytes]:
     return attachment_name(mail.card), "application/pdf", mail.document
 
@@ -66,4 +87,5 @@ _WRITERS: dict[str, Callable[[Claimed], Body]] = {
     CardKind.CARD: _card,
     CardKind.REMINDER: _reminder,
     CardKind.CONFIRMATION: _confirmation,
+    MAILING: _mailing,
 }

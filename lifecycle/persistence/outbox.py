@@ -29,9 +29,13 @@ from lifecycle.persistence.database import configured
 from lifecycle.persistence.tables import message_bodies, messages
 from lifecycle.rules.contact import Allowed
 from lifecycle.rules.outbox import LEASE, Channel, State
+from lifecycle.rules.unsubscribing import Unsubscribing
 
-# The class of our advisory locks; any number that is no one else's.
+# The classes of our advisory locks; any numbers that are no one else's.
 _DELIVERERS = 0x11FE
+_ALONE = 0x11FF
+
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Body:
     html: str
     attachment: tuple[str, str, bytes] | None = None
     """File name, media type, content."""
+    unsubscribing: Unsubscribing | None = None
+    """Of mails that are written as they are sent, those that carry it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +294,19 @@ class Deliverer:
             text(f"SELECT pg_advisory_lock({_DELIVERERS}, :number), set_config('enable_bitmapscan', 'off', false)"),
             {"number": self._number},
         )
+
+    def alone(self) -> bool:
+        """Whether this is the one deliverer of all that want to be alone; it is so until its session ends.
+
+        Of a machine that vanished the server would learn only hours later: it ends a session that is silent for longer
+        than a lease.
+        """
+        alone: bool = self._db.execute(
+            text("""
+            SELECT pg_try_advisory_lock(:lock, :channel), set_config('idle_session_timeout', :lease, false)"""),
+            {"lock": _ALONE, "channel": list(Channel).index(self._channel), "lease": str(LEASE // _MILLISECOND)},
+        ).scalar_one()
+        return alone
 
     def claims(self, until: datetime, at_once: int) -> Iterator[Claimed]:
         """Messages that are ours to send and were due by `until`, oldest first, `at_once` claimed together.

@@ -1,0 +1,233 @@
+"""Mailings: their texts as they were begun with, whom they go to, and what each recipient's mail is made of.
+
+Customers are gone through in ranges of ids; each is found, asked at the gate and queued by one statement, which needs
+no more memory for a million of them than for a thousand.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from lifecycle.persistence.contact import gate
+from lifecycle.rules.languages import Locale
+from lifecycle.rules.mailing import KIND, Outcome, Segment
+from lifecycle.rules.outbox import Channel, State
+
+
+class Begun(NamedTuple):
+    """With which texts a mailing was begun, and on which business date."""
+
+    digest: str
+    day: date
+
+
+def begun(db: Connection, name: str) -> Begun | None:
+    """None: it was not begun."""
+    row = db.execute(
+        text("SELECT digest, business_date FROM mailings JOIN runs ON runs.id = run_id WHERE name = :name"),
+        {"name": name},
+    ).one_or_none()
+    return Begun(*row) if row else None
+
+
+def begin(db: Connection, name: str, digest: str, texts: Mapping[str, Any], run_id: UUID) -> None:
+    """Keep the texts, unless some are kept under this name."""
+    db.execute(
+        text("""
+        INSERT INTO mailings (name, digest, texts, run_id) VALUES (:name, :digest, :texts, :run_id)
+        ON CONFLICT (name) DO NOTHING""").bindparams(bindparam("texts", type_=JSONB)),
+        {"name": name, "digest": digest, "texts": texts, "run_id": run_id},
+    )
+
+
+def texts(db: Connection, digest: str) -> dict[str, Any]:
+    """The texts that a mailing was begun with."""
+    found: dict[str, Any] = db.execute(
+        text("SELECT texts FROM mailings WHERE digest = :digest LIMIT 1"), {"digest": digest}
+    ).scalar_one()
+    return found
+
+
+_LOOKED_AFTER = """EXISTS (
+    SELECT FROM (
+        SELECT reseller_id, until_on FROM associations
+        WHERE associations.customer_id = customer.id AND from_on <= :day
+        ORDER BY from_on DESC, recorded_at DESC, id DESC LIMIT 1
+    ) AS period
+    JOIN resellers ON resellers.id = reseller_id
+    WHERE (until_on IS NULL OR until_on >= :day) AND resellers.code = ANY(:reseller))"""
+
+# As `subscriptions.status_on`, of the facts as `customers.show` takes them.
+_STATUS = """(
+    SELECT CASE
+        WHEN coalesce(last.to_status, 'active') <> 'active' THEN last.to_status
+        WHEN expires_on >= :day THEN 'active' ELSE 'expired' END
+    FROM (
+        SELECT expires_on FROM terms
+        WHERE subscription_id = subscription.id AND (starts_on <= :day OR recorded_at < :end_of_day)
+        ORDER BY starts_on DESC, recorded_at DESC LIMIT 1
+    ) AS expiry
+    LEFT JOIN (
+        SELECT to_status FROM transitions
+        WHERE subscription_id = subscription.id AND business_date <= :day
+        ORDER BY business_date DESC, id DESC LIMIT 1
+    ) AS last ON true)"""
+
+_OF_CUSTOMERS = {
+    "reseller": _LOOKED_AFTER,
+    "language": "coalesce(customer.locale, :default_locale) = ANY(:language)",
+    "country": "customer.country = ANY(:country)",
+}
+_OF_SUBSCRIPTIONS = {
+    "product": "product.code = ANY(:product)",
+    "policy": "policy = ANY(:policy)",
+    "status": f"{_STATUS} = ANY(:status)",
+}
+
+# The message is looked up for each, and not joined: of what a run queued a moment ago the planner knows nothing.
+_ASKED = f"""
+WITH chosen AS MATERIALIZED (
+    SELECT customer.id, code, name, email, coalesce(locale, :default_locale) AS locale,
+        'mailing/' || :mailing || '/' || code AS key
+    FROM customers AS customer
+    WHERE customer.id BETWEEN :first AND :last AND {{segment}}
+), asked AS MATERIALIZED (
+    SELECT chosen.*, basis, consent_id, coalesce(
+        (SELECT replace(state, '_', ' ') || ' before' FROM messages WHERE messages.key = chosen.key),
+        missing, CASE WHEN email IS NULL THEN '{Outcome.NO_ADDRESS}' ELSE '{Outcome.QUEUED}' END) AS outcome
+    FROM chosen CROSS JOIN LATERAL {gate("chosen.id", f"'{Channel.BULK}'", "NULL", ":day")} AS allowed
+)"""
+
+_FORESEE = f"""{_ASKED}
+SELECT code, locale, outcome FROM asked ORDER BY id"""
+
+# Of two runs that meet at one customer, the second waits for the first, and finds it queued.
+_QUEUE = f"""{_ASKED}, queued AS (
+    INSERT INTO messages (
+        key, kind, channel, state, recipient, recipient_name, customer_id, facts, business_date, run_id, basis,
+        consent_id)
+    SELECT key, '{KIND}', '{Channel.BULK}', '{State.QUEUED}', email, name, id,
+        jsonb_build_object('mailing', cast(:mailing AS text)), :day, :run_id, basis, consent_id
+    FROM asked WHERE outcome = '{Outcome.QUEUED}' ORDER BY id
+    ON CONFLICT (key) DO NOTHING
+    RETURNING customer_id
+)
+SELECT code, locale, CASE WHEN outcome = '{Outcome.QUEUED}' AND customer_id IS NULL
+    THEN 'queued before' ELSE outcome END AS outcome
+FROM asked LEFT JOIN queued ON customer_id = id ORDER BY id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Whom a run of a mailing looks at, on which day; `end_of_day` is the first moment after it."""
+
+    mailing: str
+    segment: Segment
+    day: date
+    end_of_day: datetime
+    default_locale: Locale
+    run_id: UUID
+
+
+class Looked(NamedTuple):
+    """One customer of the segment, and what becomes of it."""
+
+    customer: str
+    locale: Locale
+    outcome: str
+
+
+def queue(db: Connection, selection: Selection, first: int, last: int) -> list[Looked]:
+    """Queue the mailing's mails to the customers with ids in this range. Returns all of the segment, by id."""
+    return _looked(db, _QUEUE, selection, {"first": first, "last": last, "run_id": selection.run_id})
+
+
+def foresee(db: Connection, selection: Selection, first: int, last: int) -> list[Looked]:
+    """What `queue` would do and return."""
+    return _looked(db, _FORESEE, selection, {"first": first, "last": last})
+
+
+def _looked(db: Connection, statement: str, selection: Selection, about: dict[str, Any]) -> list[Looked]:
+    asked = about | {"mailing": selection.mailing, "day": selection.day, "default_locale": selection.default_locale}
+    given = {name: list(values) for name, values in asdict(selection.segment).items() if values}
+    if "status" in given:
+        asked["end_of_day"] = selection.end_of_day
+    rows = db.execute(text(statement.format(segment=_condition(given))), asked | given)
+    return [Looked(*row) for row in rows]
+
+
+def _condition(given: Mapping[str, Sequence[str]]) -> str:
+    of_customers = [_OF_CUSTOMERS[name] for name in given if name in _OF_CUSTOMERS]
+    if held := [_OF_SUBSCRIPTIONS[name] for name in given if name in _OF_SUBSCRIPTIONS]:
+        of_customers.append(f"""EXISTS (
+            SELECT FROM subscriptions AS subscription JOIN products AS product ON product.id = product_id
+            WHERE subscription.customer_id = customer.id AND {" AND ".join(held)})""")
+    return " AND ".join(of_customers) or "true"
+
+
+def ranges(db: Connection, size: int) -> list[tuple[int, int]]:
+    """First and last id of ranges that hold `size` customers each, the last one fewer; all of them together."""
+    rows = db.execute(
+        text("""
+        SELECT min(id), max(id) FROM (
+            SELECT id, (row_number() OVER (ORDER BY id) - 1) / :size AS portion FROM customers
+        ) AS numbered GROUP BY portion ORDER BY portion"""),
+        {"size": size},
+    )
+    return [(first, last) for first, last in rows]
+
+
+_KNOWN = {
+    "reseller": "SELECT FROM resellers WHERE code = given.value",
+    "product": "SELECT FROM products WHERE code = given.value",
+    "country": "SELECT FROM customers WHERE country = given.value",
+}
+
+
+def unknown(db: Connection, segment: Segment) -> list[tuple[str, str]]:
+    """Those values of the segment that are nobody's, each with its name: reseller, product or country."""
+    return [
+        (name, value)
+        for name, known in _KNOWN.items()
+        for value in db.execute(
+            text(f"SELECT value FROM unnest(cast(:listed AS text[])) AS given (value) WHERE NOT EXISTS ({known})"),
+            {"listed": list(getattr(segment, name))},
+        ).scalars()
+    ]
+
+
+class Recipient(NamedTuple):
+    """To whom a queued mail goes, as it is when it was begun. `day`: on which that is; `digest`: of the texts."""
+
+    digest: str
+    day: date
+    name: str
+    locale: Locale
+    reseller_name: str
+    reseller_email: str
+    reseller_phone: str
+
+
+_RECIPIENT = text("""
+SELECT mailings.digest, asked_on, customer.name, coalesce(customer.locale, :default_locale),
+    coalesce(reseller.name, ''), coalesce(reseller.email, ''), coalesce(reseller.phone, '')
+FROM messages
+JOIN mailings ON mailings.name = facts ->> 'mailing'
+JOIN customers AS customer ON customer.id = customer_id
+LEFT JOIN LATERAL (
+    SELECT reseller_id, until_on FROM associations
+    WHERE associations.customer_id = customer.id AND from_on <= asked_on
+    ORDER BY from_on DESC, recorded_at DESC, id DESC LIMIT 1
+) AS period ON period.until_on IS NULL OR period.until_on >= asked_on
+LEFT JOIN resellers AS reseller ON reseller.id = period.reseller_id
+WHERE messages.id = :message""")
+
+
+def recipient(db: Connection, message: int, default_locale: Locale) -> Recipient:
+    """To whom a mail goes that is being sent."""
+    return Recipient(*db.execute(_RECIPIENT, {"message": message, "default_locale": default_locale}).one())
