@@ -244,6 +244,10 @@ COLUMNS = {
     "subscriptions": ("code", "customer", "product", "starts_on", "expires_on", "reference", "quantity", "unit_price",
                       "auto_renew", "charge_method", "recorded_at"),
     "terms": ("subscription", "starts_on", "expires_on", "recorded_at"),
+    "consent_types": ("code", "title", "description", "valid_days", "allows_bulk", "allows_single", "allows_contact"),
+    "consents": ("customer", "consent_type", "granted_on", "withdrawn_on", "evidence", "recorded_at"),
+    "motives": ("code", "title", "duty"),
+    "objections": ("customer", "channel", "objected_on"),
 }  # fmt: skip
 
 
