@@ -72,7 +72,7 @@ def _parameters(function: Any, tokens: list[str]) -> dict[str, Any]:
         try:
             values[name] = TypeAdapter(known[name].annotation).validate_python(given[name])
         except ValidationError as error:
-            findings += [Finding(f"--{name}", f"{given[name]!r}", e["msg"]) for e in error.errors()]
+            findings += [Finding(f"--{name}", f"{e['input']!r}", e["msg"]) for e in error.errors()]
     if findings:
         raise BadInput(findings)
     return values
