@@ -73,7 +73,7 @@ def _describe(summary: Summary, outcomes: Outcomes) -> None:
     summary.counts[Outcome.QUEUED] = queued
     skipped = [(reason, outcomes.counts[reason], codes) for reason, codes in sorted(outcomes.skipped.items())]
     summary.counts.update({f"skipped: {reason}": number for reason, number, _ in skipped})
-    summary.notes.append(f"deliver-outbox sends {pace} a minute: {-(-queued // pace)} minutes for these")
+    summary.notes.append(f"deliver-outbox sends what is queued, at most {pace} a minute")
     summary.tables += [
         Table("Queued, by language", ("language", "mails"), [*sorted(outcomes.languages.items())]),
         Table(
