@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -60,7 +60,7 @@ def business(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     for name, content in RECORDS.items():
         (folder / f"{name}.csv").write_text(content)
-    import_files.fn(folder, datetime.now(UTC), dry_run=False)
+    import_files.fn(folder, at(DAY), dry_run=False)
 
 
 def write(home: Path, text: str = "Good day", *, name: str = "spring", locales: Iterable[str] = LOCALES) -> None:

@@ -14,7 +14,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from deployments import launcher
 from tests.mailing import business, write
 
-HOLDERS = ("--mailing", "spring", "--segment", "policy=licence,service status=active country=IT,GR")
+HOLDERS = ("--mailing", "spring", "--segment", "policy=licence,service country=IT,GR")
 
 
 def lifecycle(*command: str) -> subprocess.CompletedProcess[str]:
