@@ -29,10 +29,9 @@ from tests.benchmarks.measuring import Figure, Stopwatch
 from tests.mailing import write
 from tests.sweeping import started
 
-DAY = date(2090, 3, 10)
-"""Yet to come: the gate is asked for this day when a mail is sent, and not for the day of the measurement."""
+DAY = date(2020, 3, 10)
 
-# Five in six are willing; each has three consents, and a licence that expires around DAY.
+# Five in six are willing, without an end; each has three consents, and a licence that expires around DAY.
 _FILL = (
     # Foreign keys hold by construction; checking them would take longer than everything else.
     "SET LOCAL session_replication_role = replica",
@@ -50,25 +49,25 @@ _FILL = (
     FROM generate_series(1, :customers) AS i""",
     """
     INSERT INTO associations (customer_id, reseller_id, from_on, recorded_at)
-    SELECT id, 1 + id % 100, date '2080-01-01', timestamptz '2020-01-01' FROM customers""",
+    SELECT id, 1 + id % 100, date '2010-01-01', timestamptz '2020-01-01' FROM customers""",
     """
     INSERT INTO consent_types (code, title, valid_days, allows_bulk, allows_single, allows_contact)
     VALUES ('news', 'News', NULL, true, true, false), ('offers', 'Offers', 365, true, false, false),
         ('calls', 'Calls', 180, false, false, true)""",
     """
     INSERT INTO consents (customer_id, consent_type_id, granted_on, withdrawn_on, recorded_at)
-    SELECT customers.id, consent_types.id, date '2088-01-01' + (customers.id % 300)::int,
-        CASE WHEN consent_types.code = 'news' AND customers.id % 6 = 0 THEN date '2089-06-01' END, '2020-01-01'
+    SELECT customers.id, consent_types.id, date '2018-01-01' + (customers.id % 300)::int,
+        CASE WHEN consent_types.code = 'news' AND customers.id % 6 = 0 THEN date '2019-06-01' END, '2020-01-01'
     FROM customers, consent_types""",
     """
     INSERT INTO objections (customer_id, channel, objected_on)
-    SELECT id, 'bulk', date '2087-01-01' FROM customers WHERE id % 20 = 0""",
+    SELECT id, 'bulk', date '2017-01-01' FROM customers WHERE id % 20 = 0""",
     """
     INSERT INTO subscriptions (code, customer_id, product_id, anchor, quantity, auto_renew, charge_method)
-    SELECT 'L' || id, id, 1, '2080-01-01', 1, false, 'transfer' FROM customers""",
+    SELECT 'L' || id, id, 1, '2010-01-01', 1, false, 'transfer' FROM customers""",
     """
     INSERT INTO terms (subscription_id, starts_on, expires_on, recorded_at)
-    SELECT id, date '2089-01-01', :day + (id % 100)::int - 50, '2020-01-01' FROM subscriptions""",
+    SELECT id, date '2019-01-01', :day + (id % 100)::int - 50, '2020-01-01' FROM subscriptions""",
 )
 
 _GATE = f"""
@@ -147,7 +146,7 @@ def _decide(customers: int) -> Callable[[], None]:
         rules.ConsentType("offers", 365, frozenset({ContactChannel.BULK})),
         rules.ConsentType("calls", 180, frozenset({ContactChannel.CONTACT})),
     )
-    granted = date(2088, 1, 1)
+    granted = date(2018, 1, 1)
     willing = Customer(tuple(Consent(nth, one, granted) for nth, one in enumerate((news, offers, calls))))
 
     def decide() -> None:
@@ -158,15 +157,14 @@ def _decide(customers: int) -> Callable[[], None]:
 
 
 def _delivery(number: int) -> list[Figure]:
-    until = datetime.combine(DAY, datetime.min.time(), UTC) + timedelta(hours=9)
-    with database.transaction() as db:  # what is not measured is not due
+    until = datetime.now(UTC) - timedelta(hours=12)
+    with database.transaction() as db:  # only these are due by then
         db.execute(
             text("""
-            UPDATE messages SET due_at = '2099-01-01'
-            WHERE id NOT IN (SELECT id FROM messages ORDER BY id LIMIT :number)"""),
+            UPDATE messages SET due_at = due_at - interval '1 day', asked_on = business_date
+            WHERE id IN (SELECT id FROM messages ORDER BY id LIMIT :number)"""),
             {"number": number},
         )
-        db.execute(text("UPDATE messages SET asked_on = business_date"))
     writing, alone, sending, files = (Stopwatch() for _ in range(4))
     with outbox.delivering("UTC", Channel.BULK) as deliverer:
         claimed = list(deliverer.claims(until, CLAIMED_AT_ONCE))

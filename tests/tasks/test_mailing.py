@@ -143,8 +143,8 @@ def test_nobody_who_is_erased_is_mailed() -> None:
 def test_everyone_is_asked_again_at_the_moment_of_sending(home: Path) -> None:
     run()
     change("""
-        INSERT INTO consents (customer_id, consent_type_id, granted_on, withdrawn_on)
-        SELECT customer_id, consent_type_id, granted_on, date '2090-03-10' FROM consents
+        INSERT INTO consents (customer_id, consent_type_id, granted_on, withdrawn_on, recorded_at)
+        SELECT customer_id, consent_type_id, granted_on, date '2090-03-10', timestamptz '2090-03-11' FROM consents
         JOIN customers ON customers.id = customer_id WHERE code = 'MARIO'""")
     change("""
         INSERT INTO objections (customer_id, channel, objected_on)
