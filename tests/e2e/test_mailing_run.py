@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from prefect.client.orchestration import SyncPrefectClient
 
 from deployments import launcher
-from tests.mailing import business, write
+from tests.mailing import DAY, business, write
 
 HOLDERS = ("--mailing", "spring", "--segment", "policy=licence,service country=IT,GR")
 
@@ -38,6 +38,9 @@ def test_it_is_queued_from_the_command_line_and_delivered_and_nobody_is_named_in
     assert refused.returncode == 2
     assert "mailing: 'autumn' is not in" in refused.stderr
     assert "segment: reseller 'R7' is not known; expected a reseller on record" in refused.stderr
+    early = lifecycle("run", "mailing-run", *HOLDERS, "--business_date", str(DAY))
+    assert early.returncode == 2
+    assert early.stderr.endswith(f"business_date: {DAY} is yet to come; expected today or tomorrow, or a dry run\n")
 
     queued = counts(lifecycle("run", "mailing-run", *HOLDERS, "--json"))
     assert queued == {"in the segment": 3, "queued": 1, "skipped: no consent": 2}
