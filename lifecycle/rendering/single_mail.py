@@ -32,11 +32,10 @@ def checked(subject: str, body: str) -> list[Finding]:
         for where, text in (("subject", subject), ("body", body))
         if len(text) > LONGEST
     ]
-    return (
-        empty
-        or long
-        or [*operator_template.checked_subject(subject, "subject"), *operator_template.checked(body, "body")]
-    )
+    return long or [
+        *operator_template.checked_subject(subject, "subject"),
+        *(empty or operator_template.checked(body, "body")),
+    ]
 
 
 def content(subject: str, body: str, locale: Locale, recipient: Recipient, day: date, issuer: Issuer) -> Content:

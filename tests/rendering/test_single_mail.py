@@ -37,6 +37,7 @@ def test_blank_lines_part_paragraphs_line_breaks_are_kept_and_nothing_is_markup(
         ("", "x", ["subject: is empty"]),
         ("a\nb", "{{ x }}", ["subject: has several lines", "body, line 1: there is no value 'x'"]),
         ("a", " \n", ["body: is empty"]),
+        ("", "", ["subject: is empty", "body: is empty"]),
         ("a", "x" * 100_001, ["body: is too long"]),
         ("a", "\ud800", ["body, line 1: has the character U+D800"]),
     ],
