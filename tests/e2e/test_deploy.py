@@ -72,6 +72,7 @@ def test_the_server_knows_how_runs_of_a_deployment_may_overlap(client: SyncPrefe
         "open-cards-report": "ENQUEUE",
         "record-renewal": "ENQUEUE",
         "associate-customer": "ENQUEUE",
+        "contact-customer": "ENQUEUE",
         "import-records": "ENQUEUE",
     }
 
