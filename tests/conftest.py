@@ -78,6 +78,9 @@ def database_url(cluster: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 def home(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A whole installation of the test's own: settings, database, mail folder."""
+    if database.engine.cache_info().currsize:  # by a deploy to the session's server
+        database.configured().dispose()
+        database.engine.cache_clear()
     monkeypatch.setenv("LIFECYCLE_HOME", str(tmp_path))
     monkeypatch.setenv("LIFECYCLE_DATABASE_URL", database_url)
     settings.cache_clear()
@@ -119,6 +122,7 @@ def running(server_home: Path, server_database: str) -> Iterator[launcher.Runnin
         # By default the server looks 100 days ahead: less than from one change of the clocks to the next.
         environment.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS", "13")
         environment.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME", "P400D")
+        settings.cache_clear()
         with launcher.running(Settings(home=server_home), launcher.free_port()) as running:
             yield running
 
