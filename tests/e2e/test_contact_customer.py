@@ -64,13 +64,15 @@ def test_in_the_form_a_motive_is_chosen_from_the_list_and_the_mail_is_sent_and_i
 ) -> None:
     deployment = client.read_deployment_by_name("contact-customer/contact-customer")
     page.goto(f"{running.ui}/deployments/deployment/{deployment.id}/run")
-    offered = "contract (Performance of the contract, a duty); question (Answer to a question)."
-    expect(page.get_by_text(f"Why it is done without a valid consent: {offered}")).to_be_visible()
+    explained = re.compile(r"Why it is done without a valid consent: .*question \(Answer to a question\)")
+    expect(page.get_by_text(explained)).to_be_visible()
     expect(page.get_by_label("motive")).to_have_text("none")
     page.get_by_label("customer").fill(CUSTOMER)
     choose(page, "channel", "single")
     page.get_by_label("motive").click()
-    assert page.get_by_role("option").all_inner_texts() == ["none", "contract", "question"]
+    none, *motives = page.get_by_role("option").all_inner_texts()
+    assert none == "none"
+    assert {"contract", "question"} <= set(motives)
     page.get_by_role("option", name="question").click()
     page.get_by_label("subject").fill(SUBJECT)
     page.get_by_label("body").fill(BODY)
@@ -110,8 +112,8 @@ def test_without_a_motive_nothing_is_sent_and_the_summary_says_what_to_choose(
     assert refused.state_name == "Failed"
     [summary] = summaries(client, refused.id)
     wrong = "no consent allows single mail, and no motive was chosen"
-    choices = "contract (Performance of the contract, a duty), question (Answer to a question)"
-    assert f"| motive | {wrong} | one of: {choices} |" in summary
+    assert f"| motive | {wrong} | one of: " in summary
+    assert "contract (Performance of the contract, a duty)" in summary
     assert "| body, line 1 | is not text that can be sent | only the offered values: customer_name, " in summary
     assert len(mails(server_home)) == before
     assert forgotten(server_home, refused.id)
