@@ -230,4 +230,4 @@ def expiry_chart(day: date) -> str:
     month = first_of_month(day)
     with transaction() as db:
         numbers = subscription_status.expiries_by_month(db, add_months(month, -12), add_months(month, 6))
-    return chart.expiries(sorted(numbers.items()), month)
+    return chart.monthly("Expiries per month", sorted(numbers.items()), month)

@@ -14,10 +14,10 @@ _COLUMN, _BAR, _EDGE, _TOP, _BASE = 38, 24, 16, 84, 190
 _PAST, _CURRENT, _AHEAD = "#8a939e", "#b93a12", "#2b6cb0"
 
 
-def expiries(per_month: Sequence[tuple[date, int]], current: date) -> str:
-    """Expiries per month as an SVG image, the month of `current` marked.
+def monthly(title: str, per_month: Sequence[tuple[date, int]], current: date) -> str:
+    """A number per month as an SVG image, the month of `current` marked. `title` is plain text.
 
-    `per_month` has one pair for each month, in order: the month's first day and the number of expiries in it.
+    `per_month` has one pair for each month, in order: the month's first day and the number of what is in it.
     """
     this_month = current.replace(day=1)
     longest = max(count for _, count in per_month)
@@ -27,10 +27,10 @@ def expiries(per_month: Sequence[tuple[date, int]], current: date) -> str:
     facts = ", ".join(f"{_MONTHS[m.month - 1]} {m.year}: {n}" for m, n in per_month)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="232" viewBox="0 0 {width} 232" role="img" '
-        f'aria-labelledby="title facts"><title id="title">Expiries per month</title><desc id="facts">{facts}</desc>'
+        f'aria-labelledby="title facts"><title id="title">{title}</title><desc id="facts">{facts}</desc>'
         f'<rect x=".5" y=".5" width="{width - 1}" height="231" rx="8" fill="#f6f7f9" stroke="#c4cad2"/>'
         '<g font-family="system-ui,sans-serif" font-size="11" text-anchor="middle" fill="#1f2328">'
-        f'<text x="{_EDGE}" y="28" font-size="14" font-weight="bold" text-anchor="start">Expiries per month</text>'
+        f'<text x="{_EDGE}" y="28" font-size="14" font-weight="bold" text-anchor="start">{title}</text>'
         f'{"".join(bars)}<path d="M{_EDGE} {_BASE}.5H{width - _EDGE}" stroke="#59636e"/>{"".join(years)}</g></svg>'
     )
 

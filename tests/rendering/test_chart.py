@@ -6,16 +6,17 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lifecycle.rendering.chart import expiries
+from lifecycle.rendering.chart import monthly
 from lifecycle.rules.calendar import add_months
 
 SVG = "{http://www.w3.org/2000/svg}"
+TITLE = "Expiries per month"
 CURRENT = date(2019, 9, 15)
 MONTHS = [add_months(date(2019, 9, 1), months) for months in range(-12, 7)]
 
 
 def drawn(counts: Sequence[int]) -> ElementTree.Element:
-    return ElementTree.fromstring(expiries(list(zip(MONTHS, counts, strict=True)), CURRENT))
+    return ElementTree.fromstring(monthly(TITLE, list(zip(MONTHS, counts, strict=True)), CURRENT))
 
 
 def words(chart: ElementTree.Element) -> list[str]:
@@ -70,11 +71,11 @@ def test_large_numbers_are_shortened(count: int, short: str) -> None:
 
 
 def test_the_chart_is_small_and_tells_its_figures_to_screen_readers() -> None:
-    svg = expiries([(month, 1_000_000) for month in MONTHS], CURRENT)
+    svg = monthly(TITLE, [(month, 1_000_000) for month in MONTHS], CURRENT)
     assert len(svg.encode()) < 8_000
     assert '<title id="title">Expiries per month</title><desc id="facts">Sep 2018: 1000000, Oct 2018: ' in svg
 
 
 def test_the_chart_needs_nothing_from_outside() -> None:
-    svg = expiries([(month, 1) for month in MONTHS], CURRENT).replace('xmlns="http://www.w3.org/2000/svg"', "")
+    svg = monthly(TITLE, [(month, 1) for month in MONTHS], CURRENT).replace('xmlns="http://www.w3.org/2000/svg"', "")
     assert not any(sign in svg for sign in ("http", "href", "url(", "<script", "<style", "<image"))
