@@ -2,19 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
-from io import BytesIO
-
-from xlsxwriter import Workbook
-from xlsxwriter.format import Format
-from xlsxwriter.worksheet import Worksheet
 
 from lifecycle.rendering.locales import long_day
+from lifecycle.rendering.spreadsheet import Value, spreadsheet
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.open_cards import Age, OpenCards
-
-Value = str | int | date | Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,30 +201,19 @@ _WORDS: dict[Locale, _Words] = {
 
 def workbook(found: OpenCards, locale: Locale) -> bytes:
     """The spreadsheet (XLSX), typed dates and amounts, nothing a formula. The same facts give the same bytes."""
-    words, file = _WORDS[locale], BytesIO()
-    with Workbook(file, {"in_memory": True}) as book:
-        book.set_properties(
-            {
-                "title": f"{words.title}, {long_day(found.day, locale)}",
-                "created": datetime.combine(found.day, time()),
-            }
-        )
-        heading = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
-        formats: dict[type, Format] = {
-            # Format "text": what begins like a formula stays text even when a person edits the cell.
-            str: book.add_format({"num_format": "@"}),
-            date: book.add_format({"num_format": words.date_format}),
-            Decimal: book.add_format({"num_format": "#,##0.00"}),
-        }
-        for (name, *headings), rows in (
+    words = _WORDS[locale]
+    return spreadsheet(
+        f"{words.title}, {long_day(found.day, locale)}",
+        found.day,
+        words.date_format,
+        [
             (words.cards, _cards(found, words)),
             (words.by_age, _by_age(found, words)),
             (words.credits, ((c.customer, c.customer_name, c.currency, c.amount) for c in found.credits)),
             (words.suspended, _suspended(found)),
             (words.unassigned, _unassigned(found)),
-        ):
-            _write(book.add_worksheet(name), headings, rows, formats, heading)
-    return file.getvalue()
+        ],
+    )
 
 
 def _cards(found: OpenCards, words: _Words) -> Iterable[Sequence[Value]]:
@@ -288,31 +269,3 @@ def _unassigned(found: OpenCards) -> Iterable[Sequence[Value]]:
             it.assigned,
             it.left,
         )
-
-
-def _write(
-    sheet: Worksheet,
-    headings: Sequence[str],
-    rows: Iterable[Sequence[Value]],
-    formats: dict[type, Format],
-    heading: Format,
-) -> None:
-    widths, last = [12] * len(headings), 0
-    for column, title in enumerate(headings):
-        sheet.write_string(0, column, title, heading)
-    for last, row in enumerate(rows, start=1):
-        for column, value in enumerate(row):
-            match value:
-                case str():
-                    sheet.write_string(last, column, value, formats[str])
-                    widths[column] = min(max(widths[column], len(value) + 2), 40)
-                case date():
-                    sheet.write_datetime(last, column, value, formats[date])
-                case Decimal():
-                    sheet.write_number(last, column, value, formats[Decimal])
-                case int():
-                    sheet.write_number(last, column, value)
-    for column, width in enumerate(widths):
-        sheet.set_column(column, column, width)
-    sheet.freeze_panes(1, 0)
-    sheet.autofilter(0, 0, last, len(headings) - 1)
