@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -16,6 +15,7 @@ from lifecycle.rendering import open_cards as rendering
 from lifecycle.rules.open_cards import Age, OpenCards
 from lifecycle.rules.runs import Table
 from lifecycle.settings import settings
+from tasks.documents import kept
 from tasks.retries import transient
 
 SHOWN = 50
@@ -35,17 +35,8 @@ def write_report(day: date) -> Told:
     """Write the spreadsheet of `day` under the home, readable for its owner only, in place of an earlier one."""
     with transaction() as db:
         found = open_cards.read(db, day)
-    path = settings().home / "documents" / f"open-cards-{day}.xlsx"
-    _write(path, rendering.workbook(found, settings().locale))
+    path = kept(f"open-cards-{day}.xlsx", rendering.workbook(found, settings().locale))
     return Told(path, _counts(found), _tables(found))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all: whoever has the old file open keeps it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, delete=False) as draft:  # made with mode 0600
-        draft.write(content)
-    Path(draft.name).replace(path)
 
 
 def _counts(found: OpenCards) -> Counter[str]:
