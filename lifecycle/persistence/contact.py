@@ -4,8 +4,8 @@ Every statement that writes a message to a customer joins `gate`, and so does th
 of messages refuses one without a basis.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -84,15 +84,15 @@ class Asked:
 
 
 _CONSENTS = text("""
-SELECT DISTINCT ON (consent_type_id, granted_on)
-    consents.id, granted_on, withdrawn_on, code, valid_days, allows_bulk, allows_single, allows_contact
+SELECT DISTINCT ON (customer_id, consent_type_id, granted_on)
+    customer_id, consents.id, granted_on, withdrawn_on, code, valid_days, allows_bulk, allows_single, allows_contact
 FROM consents JOIN consent_types ON consent_types.id = consent_type_id
-WHERE customer_id = :customer
-ORDER BY consent_type_id, granted_on, consents.recorded_at DESC, consents.id DESC""")
+WHERE customer_id = ANY(:customers)
+ORDER BY customer_id, consent_type_id, granted_on, consents.recorded_at DESC, consents.id DESC""")
 
 _OBJECTIONS = text("""
-SELECT channel, max(objected_on) AS objected_on FROM objections
-WHERE customer_id = :customer AND objected_on <= :day GROUP BY channel""")
+SELECT customer_id, channel, max(objected_on) AS objected_on FROM objections
+WHERE customer_id = ANY(:customers) AND objected_on <= :day GROUP BY customer_id, channel""")
 
 _SWITCHES = text("""
 SELECT DISTINCT ON (channel) channel, asks FROM switches WHERE business_date <= :day
@@ -107,13 +107,20 @@ def at_the_gate(db: Connection, code: str, day: date) -> Asked | None:
     row = db.execute(text("SELECT id, erased_on FROM customers WHERE code = :code FOR UPDATE"), {"code": code}).first()
     if row is None:
         return None
-    asked = {"customer": row.id, "day": day}
-    consents = tuple(
-        Consent(each.id, _type(each._mapping), each.granted_on, each.withdrawn_on)
-        for each in db.execute(_CONSENTS, {"customer": row.id})
-    )
-    objections = {ContactChannel(each.channel): each.objected_on for each in db.execute(_OBJECTIONS, asked)}
-    return Asked(row.id, Customer(consents, objections, row.erased_on is not None), asking(db, day))
+    customer = said(db, [row.id], day)[row.id]
+    return Asked(row.id, replace(customer, erased=row.erased_on is not None), asking(db, day))
+
+
+def said(db: Connection, customers: Collection[int], day: date) -> dict[int, Customer]:
+    """What these customers have said, by id: all their consents, and what they objected to by `day`."""
+    asked = {"customers": list(customers), "day": day}
+    consents: dict[int, list[Consent]] = {customer: [] for customer in customers}
+    for row in db.execute(_CONSENTS, asked):
+        consents[row.customer_id].append(Consent(row.id, _type(row._mapping), row.granted_on, row.withdrawn_on))
+    objections: dict[int, dict[ContactChannel, date]] = {customer: {} for customer in customers}
+    for row in db.execute(_OBJECTIONS, asked):
+        objections[row.customer_id][ContactChannel(row.channel)] = row.objected_on
+    return {id_: Customer(tuple(consents[id_]), objections[id_]) for id_ in consents}
 
 
 def _type(row: Mapping[Any, Any]) -> ConsentType:
