@@ -161,6 +161,7 @@ class Policy(_Group):
     deletion_warning_days: int = Field(default=7, ge=0, le=_TEN_YEARS)
     delete_after_days: int = Field(default=60, ge=0, le=_TEN_YEARS)
     bulk_per_minute: int = Field(default=600, ge=1, le=60_000)
+    consent_renewal_days: int = Field(default=0, ge=0, le=366)
 
 
 class Brake(_Group):

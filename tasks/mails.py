@@ -4,16 +4,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
-from lifecycle.persistence import card_documents, licence_expiry, service_expiry
+from lifecycle.persistence import card_documents, consent_renewal, licence_expiry, service_expiry
 from lifecycle.persistence import mailing as mailings
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.outbox import Body, Claimed
 from lifecycle.rendering import card_mail, licence_notice, mailing, service_notice
+from lifecycle.rendering import consent_renewal as renewal_question
 from lifecycle.rendering.billing_card import attachment_name
 from lifecycle.rendering.mailing import Mailing
 from lifecycle.rendering.operator_template import Recipient
 from lifecycle.rendering.templates import Content
 from lifecycle.rules.billing_card import CardKind
+from lifecycle.rules.consent_renewal import KIND as CONSENT_RENEWAL
 from lifecycle.rules.licence_notice import NoticeKind as LicenceNotice
 from lifecycle.rules.mailing import KIND as MAILING
 from lifecycle.rules.service_notice import NoticeKind as ServiceNotice
@@ -73,6 +75,13 @@ def _texts(digest: str) -> Mailing:
         return Mailing.from_json(mailings.texts(db, digest))
 
 
+def _consent_renewal(message: Claimed) -> Body:
+    with transaction() as db:
+        asked = consent_renewal.question(db, message.id, settings().locale)
+    content = renewal_question.content(asked.customer_name, asked.consent, asked.last_day, asked.locale, issuer())
+    return replace(_body(content), unsubscribing=unsubscribing(message.id) if asked.bulk else None)
+
+
 def _pdf(mail: card_documents.CardMail) -> tuple[str, str, bytes]:
     return attachment_name(mail.card), "application/pdf", mail.document
 
@@ -88,4 +97,5 @@ _WRITERS: dict[str, Callable[[Claimed], Body]] = {
     CardKind.REMINDER: _reminder,
     CardKind.CONFIRMATION: _confirmation,
     MAILING: _mailing,
+    CONSENT_RENEWAL: _consent_renewal,
 }

@@ -1,13 +1,20 @@
 """Consents, objections and contacts, written straight into the tables, for tests of what is said of them."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
+from hypothesis import strategies as st
 from sqlalchemy import Connection, insert, text
 
 from lifecycle.persistence import tables
-from lifecycle.rules.contact import ContactChannel
-from tests.cast import LONG_AGO
+from lifecycle.rules.contact import Consent, ConsentType, ContactChannel, Customer
+from tests.cast import LONG_AGO, customer
+
+DAY = date(2026, 6, 15)
+UNTIL = datetime(2026, 6, 15, 22, tzinfo=UTC)
+"""The end of DAY in Rome."""
+
+BULK, SINGLE, CONTACT = ContactChannel
 
 
 def consent_type(
@@ -102,3 +109,56 @@ def email(db: Connection, customer: int, address: str | None) -> None:
 
 def erase(db: Connection, customer: int, on: date) -> None:
     db.execute(text("UPDATE customers SET erased_on = :on WHERE id = :customer"), {"on": on, "customer": customer})
+
+
+TYPES = (
+    ConsentType("calls", None, frozenset({CONTACT})),
+    ConsentType("news", 40, frozenset({BULK, SINGLE})),
+    ConsentType("offers", 20, frozenset({SINGLE, CONTACT})),
+)
+
+granted = st.integers(-65, 3)
+grants = st.tuples(
+    st.sampled_from(TYPES), granted, st.none() | st.integers(0, 90), st.booleans()
+)  # type, days from DAY, days to the withdrawal, whether known by then
+objections = st.tuples(st.sampled_from(ContactChannel), st.integers(-60, 3), st.booleans())
+people = st.tuples(
+    st.lists(grants, max_size=6),
+    st.lists(objections, max_size=2, unique_by=lambda one: one[:2]),
+    st.none() | st.integers(-1, 1),  # days from DAY to the erasure
+)
+Person = tuple[list[tuple[ConsentType, int, int | None, bool]], list[tuple[ContactChannel, int, bool]], int | None]
+
+
+def types(db: Connection) -> dict[ConsentType, int]:
+    """Write down TYPES. Returns their ids."""
+    return {each: consent_type(db, each.code, each.valid_days, " ".join(each.channels)) for each in TYPES}
+
+
+def after(days: int) -> date:
+    return DAY + timedelta(days=days)
+
+
+def recorded(db: Connection, code: str, person: Person, types: dict[ConsentType, int]) -> Customer:
+    """Write down what a person said. Returns what was known of it at the end of the day."""
+    given_, objected, erased = person
+    id_ = customer(db, code)
+    last: dict[tuple[str, int], Consent] = {}
+    objects: dict[ContactChannel, date] = {}
+    for number, (type_, days, withdrawn, yes) in enumerate(given_):
+        withdrawn_on = None if withdrawn is None else after(days + withdrawn)
+        made = consent(db, id_, types[type_], after(days), withdrawn_on, known=moment(yes, number))
+        if yes:
+            last[type_.code, days] = Consent(made, type_, after(days), withdrawn_on)
+    for channel, days, yes in objected:
+        objection(db, id_, channel, after(days), known=moment(yes, 0))
+        if yes and days <= 0:
+            objects[channel] = max(after(days), objects.get(channel, date.min))
+    if erased is not None:
+        erase(db, id_, after(erased))
+    return Customer(tuple(last.values()), objects, erased is not None and erased <= 0)
+
+
+def moment(before_the_end: bool, number: int) -> datetime:
+    """The n-th moment that was known at the end of the day, or that was not."""
+    return UNTIL + timedelta(seconds=number - (1_000 if before_the_end else 0))

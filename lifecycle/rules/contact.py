@@ -83,6 +83,10 @@ class Customer:
     objections: Mapping[ContactChannel, date] = field(default_factory=dict)
     erased: bool = False
 
+    def consent(self, type_: str, granted_on: date) -> Consent:
+        """The consent of this type, given by its code, that was granted on this day."""
+        return next(each for each in self.consents if (each.type.code, each.granted_on) == (type_, granted_on))
+
     def is_withdrawn(self, consent: Consent, day: date) -> bool:
         """Whether the consent was withdrawn by `day`: it, or its type after it was granted.
 

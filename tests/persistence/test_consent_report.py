@@ -1,6 +1,6 @@
 """How consents stood on a day: the statements over all customers against the rule for one."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,42 +9,9 @@ from sqlalchemy import Connection
 
 from lifecycle.persistence.consent_report import read
 from lifecycle.rules.consent_report import LAPSING_DAYS, ConsentReport, Standing, is_lapsing, standing
-from lifecycle.rules.contact import (
-    Allowed,
-    Basis,
-    Consent,
-    ConsentType,
-    ContactChannel,
-    Customer,
-    Missing,
-    gate,
-)
+from lifecycle.rules.contact import Allowed, Basis, ConsentType, ContactChannel, Customer, Missing, gate
 from tests import cast, consents
-
-DAY = date(2026, 6, 15)
-UNTIL = datetime(2026, 6, 15, 22, tzinfo=UTC)
-BULK, SINGLE, CONTACT = ContactChannel.BULK, ContactChannel.SINGLE, ContactChannel.CONTACT
-TYPES = (
-    ConsentType("calls", None, frozenset({CONTACT})),
-    ConsentType("news", 40, frozenset({BULK, SINGLE})),
-    ConsentType("offers", 20, frozenset({SINGLE, CONTACT})),
-)
-
-granted = st.integers(-65, 3)
-grants = st.tuples(
-    st.sampled_from(TYPES), granted, st.none() | st.integers(0, 90), st.booleans()
-)  # type, days from DAY, days to the withdrawal, whether known by then
-objections = st.tuples(st.sampled_from(ContactChannel), st.integers(-60, 3), st.booleans())
-people = st.tuples(
-    st.lists(grants, max_size=6),
-    st.lists(objections, max_size=2, unique_by=lambda one: one[:2]),
-    st.none() | st.integers(-1, 1),  # days from DAY to the erasure
-)
-Person = tuple[list[tuple[ConsentType, int, int | None, bool]], list[tuple[ContactChannel, int, bool]], int | None]
-
-
-def after(days: int) -> date:
-    return DAY + timedelta(days=days)
+from tests.consents import BULK, CONTACT, DAY, SINGLE, TYPES, UNTIL, Person, after, people
 
 
 def report(db: Connection, day: date = DAY, until: datetime = UNTIL) -> ConsentReport:
@@ -55,8 +22,8 @@ def report(db: Connection, day: date = DAY, until: datetime = UNTIL) -> ConsentR
 @given(everybody=st.lists(people, max_size=8))
 def test_the_statements_agree_with_the_rule_and_the_gate(db: Connection, everybody: list[Person]) -> None:
     with db.begin_nested() as savepoint:
-        types = {each: consents.consent_type(db, each.code, each.valid_days, " ".join(each.channels)) for each in TYPES}
-        known = {f"C{n}": recorded(db, f"C{n}", person, types) for n, person in enumerate(everybody)}
+        types = consents.types(db)
+        known = {f"C{n}": consents.recorded(db, f"C{n}", person, types) for n, person in enumerate(everybody)}
         found = report(db)
         savepoint.rollback()
     customers = {code: customer for code, customer in known.items() if not customer.erased}
@@ -83,31 +50,6 @@ def test_the_statements_agree_with_the_rule_and_the_gate(db: Connection, everybo
         )
         for channel, said in answers.items()
     ]
-
-
-def recorded(db: Connection, code: str, person: Person, types: dict[ConsentType, int]) -> Customer:
-    """Write down what a person said. Returns what was known of it at the end of the day."""
-    given_, objected, erased = person
-    id_ = cast.customer(db, code)
-    last: dict[tuple[str, int], Consent] = {}
-    objects: dict[ContactChannel, date] = {}
-    for number, (type_, days, withdrawn, yes) in enumerate(given_):
-        withdrawn_on = None if withdrawn is None else after(days + withdrawn)
-        made = consents.consent(db, id_, types[type_], after(days), withdrawn_on, known=moment(yes, number))
-        if yes:
-            last[type_.code, days] = Consent(made, type_, after(days), withdrawn_on)
-    for channel, days, yes in objected:
-        consents.objection(db, id_, channel, after(days), known=moment(yes, 0))
-        if yes and days <= 0:
-            objects[channel] = max(after(days), objects.get(channel, date.min))
-    if erased is not None:
-        consents.erase(db, id_, after(erased))
-    return Customer(tuple(last.values()), objects, erased is not None and erased <= 0)
-
-
-def moment(before_the_end: bool, number: int) -> datetime:
-    """The n-th moment that was known at the end of the day, or that was not."""
-    return UNTIL + timedelta(seconds=number - (1_000 if before_the_end else 0))
 
 
 def last_day(customer: Customer, of: ConsentType) -> date:
