@@ -117,11 +117,12 @@ TYPES = (
     ConsentType("offers", 20, frozenset({SINGLE, CONTACT})),
 )
 
-granted = st.integers(-65, 3)
+# Few days, so that things fall on the same one; with those on which what was granted lapses, and those beside them.
+days = st.sampled_from([-61, -60, -41, -40, -39, -31, -30, -26, -25, -24, -20, -19, -11, -10, -9, -1, 0, 1])
 grants = st.tuples(
-    st.sampled_from(TYPES), granted, st.none() | st.integers(0, 90), st.booleans()
-)  # type, days from DAY, days to the withdrawal, whether known by then
-objections = st.tuples(st.sampled_from(ContactChannel), st.integers(-60, 3), st.booleans())
+    st.sampled_from(TYPES), days, st.none() | days, st.booleans()
+)  # type, days from DAY to the grant, and to the withdrawal or the grant, whatever is later; whether known by then
+objections = st.tuples(st.sampled_from(ContactChannel), days, st.booleans())
 people = st.tuples(
     st.lists(grants, max_size=6),
     st.lists(objections, max_size=2, unique_by=lambda one: one[:2]),
@@ -145,15 +146,15 @@ def recorded(db: Connection, code: str, person: Person, types: dict[ConsentType,
     id_ = customer(db, code)
     last: dict[tuple[str, int], Consent] = {}
     objects: dict[ContactChannel, date] = {}
-    for number, (type_, days, withdrawn, yes) in enumerate(given_):
-        withdrawn_on = None if withdrawn is None else after(days + withdrawn)
-        made = consent(db, id_, types[type_], after(days), withdrawn_on, known=moment(yes, number))
+    for number, (type_, granted, withdrawn, yes) in enumerate(given_):
+        withdrawn_on = None if withdrawn is None else after(max(granted, withdrawn))
+        made = consent(db, id_, types[type_], after(granted), withdrawn_on, known=moment(yes, number))
         if yes:
-            last[type_.code, days] = Consent(made, type_, after(days), withdrawn_on)
-    for channel, days, yes in objected:
-        objection(db, id_, channel, after(days), known=moment(yes, 0))
-        if yes and days <= 0:
-            objects[channel] = max(after(days), objects.get(channel, date.min))
+            last[type_.code, granted] = Consent(made, type_, after(granted), withdrawn_on)
+    for channel, said, yes in objected:
+        objection(db, id_, channel, after(said), known=moment(yes, 0))
+        if yes and said <= 0:
+            objects[channel] = max(after(said), objects.get(channel, date.min))
     if erased is not None:
         erase(db, id_, after(erased))
     return Customer(tuple(last.values()), objects, erased is not None and erased <= 0)

@@ -33,7 +33,7 @@ SELECT customers.id, customers.code, consent_type, granted_on, last_day, allows_
 FROM (
     SELECT DISTINCT customer_id, code AS consent_type, granted_on, granted_on + valid_days - 1 AS last_day, allows_bulk
     FROM consents JOIN consent_types ON consent_types.id = consent_type_id
-    WHERE valid_days > :days AND granted_on <= :day
+    WHERE valid_days > :days
         AND granted_on + valid_days > :day AND granted_on + valid_days <= cast(:day AS date) + :days
 ) AS lapsing
 JOIN customers ON customers.id = customer_id AND erased_on IS NULL

@@ -127,6 +127,17 @@ def test_whoever_was_erased_by_the_day_is_left_out(db: Connection) -> None:
     assert [it.objected for it in report(db).channels] == [0, 0, 0]
 
 
+@pytest.mark.parametrize(("days", "consenting", "objecting"), [(-1, 0, 1), (0, 0, 1), (1, 1, 0)])
+def test_an_objection_holds_until_a_consent_on_a_later_day(
+    db: Connection, days: int, consenting: int, objecting: int
+) -> None:
+    customer = cast.customer(db, "C1")
+    consents.objection(db, customer, BULK, after(-10))
+    consents.consent(db, customer, consents.consent_type(db, "year", 365), after(days - 10))
+    [bulk, *_] = report(db).channels
+    assert (bulk.consenting, bulk.objected, bulk.objecting) == (consenting, 1, objecting)
+
+
 def test_a_switch_is_shown_with_who_set_it_last_and_from_when_on(db: Connection) -> None:
     consents.switch(db, BULK, "anna", after(-9), asks=False)
     consents.switch(db, BULK, "otto", after(-9), asks=True)
