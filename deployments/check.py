@@ -8,6 +8,10 @@ from lifecycle.delivery.carriers import Carrier, open_carrier
 from lifecycle.delivery.outcomes import Unreachable
 from lifecycle.delivery.provisioning import Provisioning, open_provisioning
 from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable, database
+from lifecycle.reading.arrived import NotRead
+from lifecycle.reading.inbox import open_inbox
+from lifecycle.rules.inbox_url import Mailbox, inbox_source
+from lifecycle.rules.mail_url import Folder
 from lifecycle.settings import Settings, unknown_variables
 
 
@@ -16,6 +20,7 @@ def findings(settings: Settings) -> Iterator[tuple[str, str, bool]]:
     yield _settings()
     yield from _database()
     yield _reached("mail", open_carrier(settings.mail_target))
+    yield _inbox(settings)
     yield _reached("provisioning", open_provisioning(*settings.provisioning))
     yield _prefect(settings)
 
@@ -43,6 +48,22 @@ def _reached(what: str, system: Carrier | Provisioning) -> tuple[str, str, bool]
         except Unreachable as error:
             return what, f"{system.name}: {error}", False
         return what, system.name, True
+
+
+def _inbox(settings: Settings) -> tuple[str, str, bool]:
+    if settings.unsubscribe_inbox is None:
+        return "inbox", "none: mails that unsubscribe are not read", True
+    url = settings.unsubscribe_inbox.get_secret_value()
+    match inbox_source(url):
+        case Folder(path):
+            name = f"maildir:{path}"
+        case Mailbox(host=host, port=port, folder=folder):
+            name = f"imap:{host}:{port}/{folder}"
+    try:
+        with open_inbox(url):
+            return "inbox", name, True
+    except NotRead as error:
+        return "inbox", f"{name}: {error}", False
 
 
 def _prefect(settings: Settings) -> tuple[str, str, bool]:

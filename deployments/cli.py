@@ -145,7 +145,7 @@ def demo(
 
 @app.command
 def check() -> None:
-    """Say of the settings, the database, the mails, provisioning and Prefect whether they are usable: a line each."""
+    """Say whether settings, database, mails, inbox, provisioning and Prefect are usable: a line for each."""
     configured = read_settings()
     from deployments.check import findings
 
@@ -281,6 +281,26 @@ def resolve(*keys: str, decision: Annotated[Literal["sent", "again", "cancel"], 
     from deployments import show
 
     show.resolve(list(keys), decision)
+
+
+@app.command
+def unsubscribe(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Record at once that customers want no more mailings: for the page at LIFECYCLE_UNSUBSCRIBE_URL.
+
+    Mails link to that page as `…?token=TOKEN`. On a POST (mail programs send one with the body
+    `List-Unsubscribe=One-Click` and no cookies, RFC 8058) it calls `lifecycle unsubscribe -- TOKEN` and answers 200 for
+    status 0 and 404 for status 2, without a redirect and without asking anything. On a GET it shows a button that posts
+    the same, and records nothing: programs that look for viruses follow links.
+
+    Parameters
+    ----------
+    tokens
+        Tokens from mailings. Where one is wrong, nothing is recorded.
+    """
+    read_settings()
+    from deployments.unsubscribe import one_click
+
+    one_click(tokens)
 
 
 payments = App(name="payments", help="Money that a person must decide on.")

@@ -31,6 +31,7 @@ from stdnum.exceptions import ValidationError as StdnumError
 
 from lifecycle.rules import unsubscribing
 from lifecycle.rules.addresses import is_address
+from lifecycle.rules.inbox_url import inbox_source
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.mail_url import Server, mail_target
 from lifecycle.rules.provisioning import checked_url, key_of
@@ -69,6 +70,11 @@ def _provisioning_url(url: SecretStr) -> SecretStr:
 def _provisioning_secret(secret: SecretStr) -> SecretStr:
     key_of(secret.get_secret_value())
     return secret
+
+
+def _inbox_url(url: SecretStr) -> SecretStr:
+    inbox_source(url.get_secret_value())
+    return url
 
 
 def _address(value: str) -> str:
@@ -190,6 +196,7 @@ class Settings(BaseSettings):
     provisioning_secret: Annotated[SecretStr, AfterValidator(_provisioning_secret)] | None = None
     unsubscribe_url: Annotated[str, AfterValidator(unsubscribing.checked_url)] | None = None
     unsubscribe_address: Annotated[str, AfterValidator(_address)] | None = None
+    unsubscribe_inbox: Annotated[SecretStr, AfterValidator(_inbox_url)] | None = None
     unsubscribe_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
     timezone: Annotated[str, AfterValidator(_time_zone)] = "Europe/Rome"
     locale: Locale = "it"
@@ -218,6 +225,13 @@ class Settings(BaseSettings):
         # A wrong URL is not in the data: it was given all the same.
         if secret is None and before.data.get("provisioning_url", "wrong") is not None:
             raise ValueError("missing; LIFECYCLE_PROVISIONING_URL needs it")
+        return secret
+
+    @field_validator("unsubscribe_secret")
+    @classmethod
+    def _goes_with_an_inbox(cls, secret: SecretStr | None, before: ValidationInfo) -> SecretStr | None:
+        if secret is None and before.data.get("unsubscribe_inbox", "wrong") is not None:
+            raise ValueError("missing; LIFECYCLE_UNSUBSCRIBE_INBOX needs it")
         return secret
 
     @property

@@ -30,9 +30,15 @@ def payee() -> Payee:
 
 def unsubscribing(message_id: int) -> Unsubscribing:
     """How the recipient of this message stops mailings. Raises BadInput where the settings have no secret."""
-    here = settings()
-    if here.unsubscribe_secret is None:
+    ours = settings()
+    token = token_of(message_id, unsubscribe_secret())
+    return Unsubscribing(ours.unsubscribe_address or ours.issuer.mail_from, token, ours.unsubscribe_url)
+
+
+def unsubscribe_secret() -> str:
+    """What signs the ways to unsubscribe. Raises BadInput where the settings have none."""
+    secret = settings().unsubscribe_secret
+    if secret is None:
         expected = "what signs the ways to unsubscribe, at least 16 characters; always the same"
         raise BadInput([Finding("LIFECYCLE_UNSUBSCRIBE_SECRET", "is missing", expected)])
-    token = token_of(message_id, here.unsubscribe_secret.get_secret_value())
-    return Unsubscribing(here.unsubscribe_address or here.issuer.mail_from, token, here.unsubscribe_url)
+    return secret.get_secret_value()

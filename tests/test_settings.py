@@ -85,6 +85,7 @@ def test_all_wrong_ones_are_listed_together(
         "LIFECYCLE_POLICY__BULK_PER_MINUTE": "0",
         "LIFECYCLE_UNSUBSCRIBE_URL": "http://u:s3cret@example.com/",
         "LIFECYCLE_UNSUBSCRIBE_ADDRESS": "nobody",
+        "LIFECYCLE_UNSUBSCRIBE_INBOX": "smtp://u:s3cret@h",
         "LIFECYCLE_UNSUBSCRIBE_SECRET": "s3cret",
         "LIFECYCLE_BRAKE__SHARE": "nan",
         "LIFECYCLE_BRAKE__COUNT": "-1",
@@ -105,6 +106,14 @@ def test_a_provisioning_url_needs_a_secret(
     assert complaints(capsys)[-1] == "LIFECYCLE_PROVISIONING_SECRET: missing; LIFECYCLE_PROVISIONING_URL needs it"
 
 
+@pytest.mark.parametrize("url", ["maildir:///mail", "imaps://h"], ids=["right", "wrong"])
+def test_an_inbox_needs_the_secret_that_signs_what_arrives_there(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_UNSUBSCRIBE_INBOX", url)
+    assert complaints(capsys)[-1] == "LIFECYCLE_UNSUBSCRIBE_SECRET: missing; LIFECYCLE_UNSUBSCRIBE_INBOX needs it"
+
+
 @pytest.mark.parametrize("share", ["-0.01", "1.01", "2 %"])
 def test_a_share_is_between_none_and_all(
     share: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -116,6 +125,7 @@ def test_a_share_is_between_none_and_all(
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIFECYCLE_PROVISIONING_URL", "https://user:s3cret@example.com/")
     monkeypatch.setenv("LIFECYCLE_PROVISIONING_SECRET", SECRET)
+    monkeypatch.setenv("LIFECYCLE_UNSUBSCRIBE_INBOX", "imaps://user:s3cret@example.com/")
     monkeypatch.setenv("LIFECYCLE_UNSUBSCRIBE_SECRET", "s3cret" * 3)
     for shown in (repr(Settings()), str(Settings()), Settings().model_dump_json()):
         assert "s3cret" not in shown
