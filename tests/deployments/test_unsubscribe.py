@@ -30,7 +30,8 @@ def tokens(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             text("""
             INSERT INTO consent_types (code, title, allows_bulk, allows_single, allows_contact)
             VALUES ('NEWS', 'News', true, false, false);
-            INSERT INTO consents (customer_id, consent_type_id, granted_on) SELECT 1, id, '2026-01-01' FROM consent_types;
+            INSERT INTO consents (customer_id, consent_type_id, granted_on)
+            SELECT 1, id, '2026-01-01' FROM consent_types;
             INSERT INTO messages (
                 key, kind, channel, state, recipient, recipient_name, customer_id, business_date, basis)
             SELECT 'm' || customer, 'mailing', channel, 'queued', 'c@example.com', '', customer, '2026-03-01', 'unasked'
