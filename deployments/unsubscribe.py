@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.unsubscribing import Request, unsubscribe
+from lifecycle.persistence.unsubscribing import Request
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.unsubscribing import message_of
 from lifecycle.settings import settings
 from tasks.issuer import unsubscribe_secret
+from tasks.unsubscribing import unsubscribe
 
 _EXPECTED = "one that a mailing's link to unsubscribe has"
 
@@ -25,7 +26,7 @@ def one_click(tokens: Sequence[str]) -> None:
     # 0 is no message's id: what is not signed by us is found to be no message together with all others.
     requests = [Request(message or 0, f"one-click at {now.isoformat()}, message {message}") for message in messages]
     with transaction() as db:
-        recorded = unsubscribe(db, requests, now.astimezone(settings().zone).date(), None)
+        recorded = unsubscribe(db, requests, now.astimezone(settings().zone).date(), now, None)
         wrong = [number for number, done in enumerate(recorded, start=1) if done is None]
         if wrong:
             raise BadInput([Finding(f"TOKEN {number}", "is none of ours", _EXPECTED) for number in wrong])

@@ -4,7 +4,7 @@ from datetime import date
 
 from prefect import flow
 
-from flows.business_day import scheduled_day
+from flows.business_day import now, scheduled_day
 from lifecycle.rules.runs import Summary
 from tasks.process_unsubscribes import NOT_READ, process_inbox
 from tasks.runs import recorded
@@ -29,5 +29,5 @@ def process_unsubscribes(business_date: date | None = None, dry_run: bool = Fals
     day = business_date or scheduled_day()
     with recorded("process-unsubscribes", day, dry_run=dry_run) as summary:
         summary.failed.update(NOT_READ.values())
-        summary.counts.update(process_inbox(day, summary.run_id, dry_run=dry_run))
+        summary.counts.update(process_inbox(day, now(), summary.run_id, dry_run=dry_run))
     return summary

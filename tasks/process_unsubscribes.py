@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from datetime import date
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 from itertools import islice
 from uuid import UUID
 
@@ -10,12 +11,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.unsubscribing import Request, unsubscribe
+from lifecycle.persistence.unsubscribing import Request
 from lifecycle.reading.arrived import Arrived, LoginRefused, NoSuchInbox, NotRead, Unreachable
 from lifecycle.reading.inbox import MOST, open_inbox
 from lifecycle.rules.unsubscribing import message_of, tokens_in
 from lifecycle.settings import settings
 from tasks.issuer import unsubscribe_secret
+from tasks.unsubscribing import Recorded, unsubscribe
 
 PORTION = 500
 """Mails recorded in one transaction."""
@@ -34,7 +36,7 @@ log = logging.getLogger("lifecycle.unsubscribes")
 
 # No retries: the next scheduled run reads whatever this one leaves.
 @task(cache_policy=NO_CACHE)
-def process_inbox(day: date, run_id: UUID, *, dry_run: bool) -> Counter[str]:
+def process_inbox(day: date, now: datetime, run_id: UUID, *, dry_run: bool) -> Counter[str]:
     """Record what the mails in the configured inbox ask for, in portions. Returns counts by what became of them.
 
     Each portion is committed before its mails are marked: whatever ends this in between, they are read again, and add
@@ -49,9 +51,15 @@ def process_inbox(day: date, run_id: UUID, *, dry_run: bool) -> Counter[str]:
             mails = inbox.mails()
             # What a dry run takes back, its next portion would not see.
             while portion := list(islice(mails, MOST if dry_run else PORTION)):
-                asked = _recorded(portion, day, run_id, counts, dry_run=dry_run)
+                asking = list(_requests(portion, day))
+                with transaction() as db:
+                    recorded = unsubscribe(db, [request for _, request in asking], day, now, run_id)
+                    if dry_run:
+                        db.rollback()
+                done = [(mail, added) for (mail, _), added in zip(asking, recorded, strict=True) if added]
+                counts.update(_counted(portion, done))
                 if not dry_run:
-                    inbox.dealt_with(asked)
+                    inbox.dealt_with({mail.id for mail, _ in done})
             counts += inbox.skipped
     except NotRead as error:
         log.error("the inbox: %s", error)
@@ -59,31 +67,27 @@ def process_inbox(day: date, run_id: UUID, *, dry_run: bool) -> Counter[str]:
     return +counts
 
 
-def _recorded(mails: list[Arrived], day: date, run_id: UUID, counts: Counter[str], *, dry_run: bool) -> set[str]:
-    """Record what these mails ask for, and count it. Returns those that named messages of ours."""
-    tokens = {mail.id: tokens_in(mail.subject) for mail in mails}
-    asking = [
-        (mail.id, Request(message, _evidence(mail, day)))
-        for mail in mails
-        for token in tokens[mail.id]
-        if (message := message_of(token, unsubscribe_secret())) is not None
-    ]
-    with transaction() as db:
-        recorded = unsubscribe(db, [request for _, request in asking], day, run_id)
-        if dry_run:
-            db.rollback()
-    done = [(mail, added) for (mail, _), added in zip(asking, recorded, strict=True) if added]
-    ours = {mail for mail, _ in done}
+def _requests(mails: Sequence[Arrived], day: date) -> Iterator[tuple[Arrived, Request]]:
+    secret = unsubscribe_secret()
+    for mail in mails:
+        named = mail.message_id or f"without Message-ID, read on {day}"
+        for message in (message_of(token, secret) for token in tokens_in(mail.subject)):
+            if message is not None:
+                yield mail, Request(message, f"mail {named}")
+
+
+def _counted(mails: Sequence[Arrived], done: Sequence[tuple[Arrived, Recorded]]) -> Counter[str]:
+    """What became of these mails; `done` are those that named mailings of ours, with what each named added."""
     news = [(mail, added) for mail, added in done if added.anything]
-    counts["customers unsubscribed"] += len(news)
-    counts["consents withdrawn"] += sum(added.consents for _, added in news)
-    counts["objections recorded"] += sum(added.objections for _, added in news)
-    counts["mails that add nothing: asked before"] += len(ours - {mail for mail, _ in news})
-    counts["mails left for a person: no token"] += sum(not found for found in tokens.values())
-    counts["mails left for a person: no token of ours"] += sum(bool(tokens[mail]) for mail in tokens.keys() - ours)
-    return ours
-
-
-def _evidence(mail: Arrived, day: date) -> str:
-    """Without a Message-ID, two mails of one day look alike; the day's objection is one all the same."""
-    return f"mail, Message-ID {mail.message_id}" if mail.message_id else f"mail without Message-ID, read on {day}"
+    ours, telling = {mail.id for mail, _ in done}, {mail.id for mail, _ in news}
+    left = [bool(tokens_in(mail.subject)) for mail in mails if mail.id not in ours]
+    return Counter(
+        {
+            "customers unsubscribed": len(news),
+            "consents withdrawn": sum(added.consents for _, added in news),
+            "objections recorded": sum(added.objections for _, added in news),
+            "mails that add nothing: asked before": len(ours - telling),
+            "mails left for a person: no token": left.count(False),
+            "mails left for a person: no token of ours": left.count(True),
+        }
+    )

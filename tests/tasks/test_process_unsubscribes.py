@@ -103,7 +103,7 @@ def run(day: date = DAY, *, dry_run: bool = False) -> Counter[str]:
     run_id = uuid4()
     with transaction() as db:
         runs.start(db, run_id, "process-unsubscribes", day, dry_run, None)
-    return process_inbox.fn(day, run_id, dry_run=dry_run)
+    return process_inbox.fn(day, datetime.now(UTC), run_id, dry_run=dry_run)
 
 
 def unseen(inbox: mailbox.Maildir) -> int:
@@ -162,7 +162,7 @@ def test_answering_to_the_address_in_a_mailing_stops_the_next_one(inbox: mailbox
     assert unseen(inbox) == 0
     assert withdrawals() == [("C1", "NEWS", date(2026, 1, 1), DAY)]
     assert objections() == [("C1", "bulk", DAY)]
-    told = "mail, Message-ID <answer@example.com>"
+    told = "mail <answer@example.com>"
     assert rows("SELECT evidence, operator FROM objections") == [(told, None)]
     assert rows("SELECT evidence, operator FROM consents WHERE withdrawn_on IS NOT NULL") == [(told, None)]
     queued(customer("C2"), "of another")
