@@ -183,6 +183,14 @@ def test_with_the_switch_for_bulk_mail_off_the_objection_stops_it(inbox: mailbox
     assert rows("SELECT state FROM messages") == [("cancelled",)]
 
 
+def test_importing_the_same_consents_once_more_revives_nothing(inbox: mailbox.Maildir) -> None:
+    id_ = customer("C1")
+    inbox.add(mail(subject(queued(id_, "first"))))
+    run()
+    consent(id_, date(2026, 1, 1))
+    assert begun() == ["objected"]
+
+
 def test_every_consent_to_bulk_mail_ends_but_those_that_were_withdrawn_and_those_of_later_days(
     inbox: mailbox.Maildir,
 ) -> None:
@@ -220,6 +228,7 @@ def test_a_mail_is_no_new_request_when_it_is_read_again(inbox: mailbox.Maildir) 
     inbox.add(content)
     assert run(NEXT_DAY) == ADDS_NOTHING
     assert (len(withdrawals()), objections()) == (1, [("C1", "bulk", DAY)])
+    assert begun() == [None]
     inbox.add(mail(subject(queued(id_, "second")), "<2@example.com>"))
     assert run(NEXT_DAY) == UNSUBSCRIBED
     assert objections() == [("C1", "bulk", DAY), ("C1", "bulk", NEXT_DAY)]
