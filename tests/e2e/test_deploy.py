@@ -66,6 +66,7 @@ def test_the_server_knows_how_runs_of_a_deployment_may_overlap(client: SyncPrefe
     assert strategies == {
         "monthly-reseller-report": "CANCEL_NEW",
         "deliver-outbox": "CANCEL_NEW",
+        "process-unsubscribes": "CANCEL_NEW",
         "daily-expiry-sweep": "ENQUEUE",
         "billing-card-run": "ENQUEUE",
         "payment-import": "ENQUEUE",
