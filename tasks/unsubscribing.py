@@ -1,7 +1,7 @@
 """What somebody who wants no more mailings asks for, recorded. Without Prefect: a page on the web waits for it.
 
-A request withdraws every consent to bulk mail and is an objection besides. The objection holds where nothing asks for
-consents, and where the same consents are imported once more from a file that does not know of their end.
+A request withdraws every consent to bulk mail and is an objection besides, which holds also where mailings go to
+customers without a consent.
 """
 
 from collections.abc import Sequence

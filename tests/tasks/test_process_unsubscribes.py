@@ -183,14 +183,6 @@ def test_with_the_switch_for_bulk_mail_off_the_objection_stops_it(inbox: mailbox
     assert rows("SELECT state FROM messages") == [("cancelled",)]
 
 
-def test_importing_the_same_consents_once_more_revives_nothing(inbox: mailbox.Maildir) -> None:
-    id_ = customer("C1")
-    inbox.add(mail(subject(queued(id_, "first"))))
-    run()
-    consent(id_, date(2026, 1, 1))
-    assert begun() == ["objected"]
-
-
 def test_every_consent_to_bulk_mail_ends_but_those_that_were_withdrawn_and_those_of_later_days(
     inbox: mailbox.Maildir,
 ) -> None:
