@@ -289,8 +289,8 @@ def unsubscribe(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -
 
     Mails link to that page as `…?token=TOKEN`. On a POST (mail programs send one with the body
     `List-Unsubscribe=One-Click` and no cookies, RFC 8058) it calls `lifecycle unsubscribe -- TOKEN` and answers 200 for
-    status 0, 404 for status 2 and 500 for any other, without a redirect and without asking anything. On a GET it shows a button that posts
-    the same, and records nothing: programs that look for viruses follow links.
+    status 0, 404 for status 2 and 500 for any other, without a redirect and without asking anything. On a GET it shows
+    a button that posts the same, and records nothing: programs that look for viruses follow links.
 
     Parameters
     ----------
