@@ -310,7 +310,7 @@ INSERT INTO messages (
 SELECT 'billing-card/' || number || '/' || revision || CASE WHEN trial THEN '/withheld' ELSE '' END, 'billing-card',
     CASE WHEN trial THEN 'withheld' ELSE 'queued' END, email, name, customer_id, :day, :run_id,
     jsonb_build_object('card', number, 'revision', revision), 'contract', basis
-FROM mailed CROSS JOIN LATERAL {CONTRACTUAL} AS allowed
+FROM mailed JOIN LATERAL {CONTRACTUAL} AS allowed ON basis IS NOT NULL
 RETURNING state""")
 
 _QUEUE_REMINDERS = text(f"""
@@ -325,7 +325,7 @@ INSERT INTO messages (
 SELECT 'card-reminder/' || number || '/' || due_on || CASE WHEN trial THEN '/withheld' ELSE '' END, 'card-reminder',
     CASE WHEN trial THEN 'withheld' ELSE 'queued' END, email, name, customer_id, :day, :run_id,
     jsonb_build_object('card', number), 'contract', basis
-FROM reminded CROSS JOIN LATERAL {CONTRACTUAL} AS allowed
+FROM reminded JOIN LATERAL {CONTRACTUAL} AS allowed ON basis IS NOT NULL
 RETURNING state""")
 
 

@@ -59,7 +59,7 @@ INSERT INTO messages (
 SELECT 'renewal-confirmed/' || number || CASE :state WHEN 'withheld' THEN '/withheld' ELSE '' END, 'renewal-confirmed',
     :state, email, name, customer_id, :day, :run_id, jsonb_build_object('card', number), 'contract', basis
 FROM cards JOIN customers ON customers.id = customer_id
-CROSS JOIN LATERAL {CONTRACTUAL} AS allowed
+JOIN LATERAL {CONTRACTUAL} AS allowed ON basis IS NOT NULL
 WHERE cards.id = ANY(:cards) AND email IS NOT NULL AND EXISTS (SELECT FROM card_renewals WHERE card_id = cards.id)
 ON CONFLICT (key) DO NOTHING""")
 

@@ -66,7 +66,7 @@ FROM unnest(cast(:subscriptions AS bigint[]), cast(:facts AS jsonb[])) AS about 
 JOIN subscription_status AS standing USING (subscription_id)
 JOIN subscriptions AS subscription ON subscription.id = subscription_id
 JOIN customers AS customer ON customer.id = customer_id
-CROSS JOIN LATERAL {CONTRACTUAL} AS allowed
+JOIN LATERAL {CONTRACTUAL} AS allowed ON basis IS NOT NULL
 ON CONFLICT (key) DO NOTHING
 """)
 
