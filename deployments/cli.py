@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from deployments import deploy as deploying
-from deployments import launcher, sample_hosting
+from deployments import launcher, sample_consents, sample_hosting
 from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.money import MOST
@@ -127,7 +127,10 @@ def demo(
     once
         End after the jobs, with status 0 only if every run completed.
     """
-    for variable, value in {"LIFECYCLE_HOME": str(user_data_path("lifecycle-demo")), **sample_hosting.SETTINGS}.items():
+    home = Path(os.environ.setdefault("LIFECYCLE_HOME", str(user_data_path("lifecycle-demo"))))
+    inbox = (home / "unsubscribes").absolute().as_uri().replace("file:", "maildir:", 1)
+    own = {**sample_hosting.SETTINGS, **sample_consents.SETTINGS, "LIFECYCLE_UNSUBSCRIBE_INBOX": inbox}
+    for variable, value in own.items():
         os.environ.setdefault(variable, value)
     configured = read_settings()
     _ready_database()

@@ -14,16 +14,18 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from deployments import sample, sample_hosting, show
+from deployments import sample, sample_consents, sample_hosting, show
 from deployments.launcher import Running
 from deployments.sample_hosting import Transfer
-from lifecycle.persistence import customers, reseller_report, runs
+from lifecycle.persistence import customers, mailing, reseller_report, runs
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import reseller_report as rendering
+from lifecycle.rules import unsubscribing
 from lifecycle.rules.billing_card import CardState
 from lifecycle.rules.calendar import month_of
 from lifecycle.rules.languages import LOCALES
 from lifecycle.settings import settings
+from tasks.issuer import unsubscribe_secret
 
 LAST_MONTH = "2019-10"
 LAST_DAY = date(2019, 10, 31)
@@ -52,13 +54,16 @@ class Job:
 def jobs(home: Path) -> Iterator[Job]:
     """The runs of the demo, in order; the files that one reads are written when its turn comes."""
     yield from _licences(home / "sample")
+    yield from _contacts(home)
     yield from _services(home / "hosting", home / "bank")
     yield Job("deliver-outbox", {}, "what was left to deliver")
 
 
 def _licences(business: Path) -> Iterator[Job]:
     sample.write_business(business)
-    yield Job("import-records", {"path": str(business)}, "a business with 25 resellers and 600 customers")
+    sample_consents.write_consents(business)
+    shows = "a business with 25 resellers and 600 customers, and what these consented to"
+    yield Job("import-records", {"path": str(business)}, shows)
     yield Job("daily-expiry-sweep", {"business_date": "2019-07-01"}, "licences that lapsed 3 months ago: warned")
     yield Job(
         "daily-expiry-sweep", {"business_date": "2019-08-10"}, "access ends, for many at once: a person must agree"
@@ -69,6 +74,31 @@ def _licences(business: Path) -> Iterator[Job]:
     yield Job("monthly-reseller-report", {"month": "2019-09", "deliver": True}, "a past month, sent on request")
     yield Job("monthly-reseller-report", {"month": "2019-09", "deliver": True}, "the same again: nothing is sent twice")
     yield Job("monthly-reseller-report", {"month": LAST_MONTH, "deliver": True, "skip_empty": True}, "the month after")
+
+
+def _contacts(home: Path) -> Iterator[Job]:
+    sample_consents.write_mailings(home / "mailings")
+    asked = {"mailing": sample_consents.RENEWAL, "segment": {"policy": ["licence"], "status": ["expired"]}}
+    shows = "2019-10-15: a mailing, for those of a segment who allow it"
+    yield Job("mailing-run", asked | {"business_date": "2019-10-15"}, shows)
+    yield Job("deliver-outbox", {}, "it leaves at its pace; who does not allow it any more by now is left out")
+    _unsubscribe(home / "unsubscribes")
+    yield Job("process-unsubscribes", {}, "an answer to it: the customer wants no more")
+    yield Job("contact-customer", sample_consents.ANSWER, "a mail to one customer without consent, for a motive")
+    yield Job("consent-report", {}, "what stands, what lapsed, on what customers were contacted")
+
+
+def _unsubscribe(inbox: Path) -> None:
+    """What a mail program sends for the first recipient of the mailing who presses "unsubscribe"."""
+    for folder in ("new", "cur", "tmp"):
+        (inbox / folder).mkdir(parents=True, exist_ok=True)
+    with transaction() as db:
+        first = mailing.first_sent(db, sample_consents.RENEWAL)
+    if first is not None:
+        subject = unsubscribing.subject_of(unsubscribing.token_of(first, unsubscribe_secret()))
+        (inbox / "new" / f"{first}.demo").write_text(
+            f"Subject: {subject}\nMessage-ID: <{first}@customer.example>\n\n", "ascii"
+        )
 
 
 def _services(business: Path, bank: Path) -> Iterator[Job]:

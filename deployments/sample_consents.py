@@ -1,8 +1,7 @@
 """What the sample's customers have allowed, and mailings for them: for the demo and for tests, the same bytes always.
 
-In September and October 2019 there are customers in every state of consent. Those who consented
-to offers in September 2019 are an example of their own: a mail that is queued for them then is stopped when it is sent
-later.
+In September and October 2019 there are customers in every state of consent. Those who consented to offers in September
+2019 are an example of their own: a mail that is queued for them then is stopped when it is sent later.
 """
 
 import shutil
@@ -22,6 +21,16 @@ NEWS = "autumn-news"
 
 RENEWAL = "renewal-offer"
 """A mailing for those whose licence has expired: the segment "policy=licence status=expired"."""
+
+ANSWER = {
+    "customer": "C0003",
+    "channel": "single",
+    "motive": "complaint",
+    "subject": "Your question of last week",
+    "body": "Dear {{ customer_name }},\n\nthank you for telling us. The account is corrected as of today.",
+    "operator": "anna",
+}
+"""A mail to one customer, whose consent to mails has lapsed."""
 
 _TYPES = (
     ("news", "Newsletter", "News about our products, at most once a month", "", "true", "true", "false"),

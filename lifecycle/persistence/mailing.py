@@ -53,6 +53,16 @@ def texts(db: Connection, digest: str) -> dict[str, Any]:
     return found
 
 
+def first_sent(db: Connection, name: str) -> int | None:
+    """The first message of a mailing that was sent; None: none was."""
+    found: int | None = db.execute(
+        text("""
+        SELECT min(id) FROM messages WHERE channel = 'bulk' AND state = 'sent' AND facts ->> 'mailing' = :name"""),
+        {"name": name},
+    ).scalar()
+    return found
+
+
 _LOOKED_AFTER = """EXISTS (
     SELECT FROM (
         SELECT reseller_id, until_on FROM associations
