@@ -65,8 +65,8 @@ def _mailing(message: Claimed) -> Body:
         to = mailings.recipient(db, message.id, settings().locale)
     whom = Recipient(to.name, to.reseller_name, to.reseller_email, to.reseller_phone)
     ways = unsubscribing(message.id)
-    body = _body(mailing.content(_texts(to.digest), to.locale, whom, to.day, issuer(), ways))
-    return replace(body, unsubscribing=ways)
+    content = mailing.content(_texts(to.digest), to.locale, whom, to.day, issuer(), ways, agreed=to.agreed)
+    return replace(_body(content), unsubscribing=ways)
 
 
 @lru_cache(maxsize=8)

@@ -225,11 +225,13 @@ class Recipient(NamedTuple):
     reseller_name: str
     reseller_email: str
     reseller_phone: str
+    agreed: bool
 
 
 _RECIPIENT = text("""
 SELECT mailings.digest, asked_on, customer.name, coalesce(customer.locale, :default_locale),
-    coalesce(reseller.name, ''), coalesce(reseller.email, ''), coalesce(reseller.phone, '')
+    coalesce(reseller.name, ''), coalesce(reseller.email, ''), coalesce(reseller.phone, ''),
+    basis = 'consent'
 FROM messages
 JOIN mailings ON mailings.name = facts ->> 'mailing'
 JOIN customers AS customer ON customer.id = customer_id

@@ -110,9 +110,12 @@ def content(
     day: date,
     issuer: Issuer,
     unsubscribing: Unsubscribing,
+    *,
+    agreed: bool,
 ) -> Content:
     """The mail to one recipient, written on `day`: the operator's text within our page, and how to stop it at the foot.
 
+    `agreed`: the recipient consented; the foot then says that this is why.
     Where the mailing lacks the language, all of the mail is in its fallback.
     """
     locale = locale if locale in mailing.sources else mailing.fallback
@@ -129,6 +132,7 @@ def content(
         ),
         issuer=issuer,
         unsubscribing=unsubscribing,
+        agreed=agreed,
     )
 
 

@@ -173,7 +173,7 @@ def _delivery(number: int) -> list[Figure]:
     whom, ways = Recipient("Ανθοπωλείο d'Arco", "Rivenditore", "r@example.org", "+39"), unsubscribing(1)
     with alone.running():
         for nth in range(number):
-            rendering.content(texts, ("it", "el", "en")[nth % 3], whom, DAY, issuer(), ways)
+            rendering.content(texts, ("it", "el", "en")[nth % 3], whom, DAY, issuer(), ways, agreed=True)
     with writing.running():
         for message in claimed:
             mails.written(message)

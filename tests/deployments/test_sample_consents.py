@@ -63,7 +63,9 @@ def test_mailings_are_in_every_language_for_those_with_a_reseller_and_without(ho
     unsubscribing = Unsubscribing("stop@example.com", "u-1-0")
     for locale in LOCALES:
         for recipient in (Recipient("Anna", "Studio", "s@example.com", "+39 1"), Recipient("Anna")):
-            content = rendering.content(mailing, locale, recipient, AUTUMN, Issuer("Us", "", ""), unsubscribing)
+            content = rendering.content(
+                mailing, locale, recipient, AUTUMN, Issuer("Us", "", ""), unsubscribing, agreed=True
+            )
             assert content.subject
             for text in (content.text, content.html):
                 assert "Anna" in text

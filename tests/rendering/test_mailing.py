@@ -45,10 +45,12 @@ def refused(path: Path, files: dict[str, str | bytes]) -> list[str]:
     return [str(finding) for finding in error.value.findings]
 
 
-def written(locale: Locale = "it", issuer: Issuer = ISSUER, ways: Unsubscribing = WAYS) -> Content:
+def written(
+    locale: Locale = "it", issuer: Issuer = ISSUER, ways: Unsubscribing = WAYS, *, agreed: bool = True
+) -> Content:
     source = Source(FILES["it.subject"], FILES["it.txt"], FILES["it.html"])
     mailing = Mailing("may", "it", dict.fromkeys(("it", "el", "en"), source))
-    return content(mailing, locale, RECIPIENT, date(2026, 5, 1), issuer, ways)
+    return content(mailing, locale, RECIPIENT, date(2026, 5, 1), issuer, ways, agreed=agreed)
 
 
 def seen(html: str) -> str:
@@ -142,7 +144,9 @@ def test_sound_markup_is_taken_as_it_is(tmp_path: Path, page: str) -> None:
 
 def test_files_may_come_from_windows(tmp_path: Path) -> None:
     files = {name: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode() for name, text in FILES.items()}
-    mail = content(read(folder(tmp_path, {**files}), "may", "it"), "it", RECIPIENT, date(2026, 5, 1), ISSUER, WAYS)
+    mail = content(
+        read(folder(tmp_path, {**files}), "may", "it"), "it", RECIPIENT, date(2026, 5, 1), ISSUER, WAYS, agreed=True
+    )
     assert mail == written()
 
 
@@ -189,6 +193,12 @@ def test_the_foot_names_the_issuer_and_says_why_and_how_to_stop(locale: Locale, 
     assert f'<html lang="{locale}">' in mail.html
 
 
+def test_who_did_not_consent_is_not_told_so() -> None:
+    mail = written("en", agreed=False)
+    assert "agreed" not in mail.text + mail.html
+    assert "If you would rather not get any more" in mail.text
+
+
 def test_what_is_not_known_leaves_no_empty_words() -> None:
     mail = written("it", Issuer("Lifecycle S.r.l."), Unsubscribing("stop@example.com", TOKEN))
     assert not re.search("pagina|IVA|None", mail.text + mail.html)
@@ -196,7 +206,7 @@ def test_what_is_not_known_leaves_no_empty_words() -> None:
 
 def test_who_reads_another_language_gets_all_of_the_mail_in_the_fallback() -> None:
     mailing = Mailing("may", "en", {"en": Source("News", "It is {{ today }}", "<p>{{ today }}</p>")})
-    mail = content(mailing, "el", RECIPIENT, date(2026, 5, 1), ISSUER, WAYS)
+    mail = content(mailing, "el", RECIPIENT, date(2026, 5, 1), ISSUER, WAYS, agreed=True)
     assert mail.text.startswith("It is 1 May 2026\n")
     assert "because you agreed to it" in mail.text
     assert '<html lang="en">' in mail.html
