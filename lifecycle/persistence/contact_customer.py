@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from lifecycle.persistence.tables import contacts, messages, motives
+from lifecycle.persistence.tables import contacts, motives
 from lifecycle.rules.contact import Allowed, ContactChannel, Motive
 from lifecycle.rules.contact_customer import Choice
 from lifecycle.rules.languages import Locale
@@ -73,4 +73,4 @@ def permit(
 
 def state_of(db: Connection, key: str) -> State:
     """What became of the message with this key, which there is."""
-    return State(db.execute(select(messages.c.state).where(messages.c.key == key)).scalar_one())
+    return State(db.execute(text("SELECT state FROM messages WHERE key = :key"), {"key": key}).scalar_one())

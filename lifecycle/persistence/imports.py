@@ -357,8 +357,10 @@ def record(
             counts["subscriptions brought back"] = back
         if counts["terms added"] >= _ANALYZE_FROM:
             _analyze(db, subscription_status)
-    counts["consents added"] = _add_consents(db, staging, now)
-    counts["objections added"] = _add_objections(db, staging, now)
+    if "consents" in given:
+        counts["consents added"] = _add_consents(db, staging, now)
+    if "objections" in given:
+        counts["objections added"] = _add_objections(db, staging, now)
     counts["associations added"] = _add_associations(db, staging, now)
     counts["associations added"] += _first_associations(db, now, zone) + _move(db, now, zone)
     return counts

@@ -74,6 +74,12 @@ def test_the_server_knows_how_runs_of_a_deployment_may_overlap(client: SyncPrefe
         "record-renewal": "ENQUEUE",
         "associate-customer": "ENQUEUE",
         "contact-customer": "ENQUEUE",
+        "consent-renewal": "CANCEL_NEW",
+        "consent-report": "ENQUEUE",
+        "mailing-run": "ENQUEUE",
+        "record-consent": "ENQUEUE",
+        "record-objection": "ENQUEUE",
+        "set-contact-switch": "ENQUEUE",
         "import-records": "ENQUEUE",
     }
 
