@@ -8,6 +8,17 @@ from sqlalchemy import Connection, text
 from lifecycle.rules.associations import Period
 
 
+def looked_after(customer: str, day: str) -> str:
+    """SQL to go on with after a FROM: `reseller` is whoever looks after the customer with this id on the day."""
+    return f"""
+LEFT JOIN LATERAL (
+    SELECT reseller_id, until_on FROM associations
+    WHERE associations.customer_id = {customer} AND from_on <= {day}
+    ORDER BY from_on DESC, recorded_at DESC, id DESC LIMIT 1
+) AS period ON period.until_on IS NULL OR period.until_on >= {day}
+LEFT JOIN resellers AS reseller ON reseller.id = period.reseller_id"""
+
+
 def ids(db: Connection, reseller: str, customer: str) -> tuple[int | None, int | None]:
     """The ids behind two codes; None for a code that is nobody's. The customer's row is locked: changes take turns."""
     reseller_id = db.execute(text("SELECT id FROM resellers WHERE code = :code"), {"code": reseller}).scalar()

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from lifecycle.rules.contact import Consent, ConsentType, ContactChannel, Customer, Motive
+from lifecycle.rules.contact import Consent, ConsentType, ContactChannel, Customer
 
 _ALLOWS = " ".join(f"WHEN '{channel}' THEN allows_{channel}" for channel in ContactChannel)
 
@@ -132,9 +132,3 @@ def asking(db: Connection, day: date) -> frozenset[ContactChannel]:
     """The channels whose switch is on, on `day`."""
     off = {row.channel for row in db.execute(_SWITCHES, {"day": day}) if not row.asks}
     return frozenset(channel for channel in ContactChannel if channel not in off)
-
-
-def motives(db: Connection) -> dict[str, Motive]:
-    """All motives by their code."""
-    rows = db.execute(text("SELECT code, duty FROM motives ORDER BY code"))
-    return {row.code: Motive(row.code, row.duty) for row in rows}

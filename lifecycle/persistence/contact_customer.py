@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from lifecycle.persistence.associations import looked_after
 from lifecycle.persistence.tables import contacts, motives
 from lifecycle.rules.contact import Allowed, ContactChannel, Motive
 from lifecycle.rules.contact_customer import Choice
@@ -26,17 +27,11 @@ class Addressee:
     reseller_phone: str
 
 
-_ADDRESSEE = text("""
+_ADDRESSEE = text(f"""
 SELECT customer.name, coalesce(customer.email, '') AS email, coalesce(customer.locale, :default_locale) AS locale,
     coalesce(reseller.name, '') AS reseller_name, coalesce(reseller.email, '') AS reseller_email,
     coalesce(reseller.phone, '') AS reseller_phone
-FROM customers AS customer
-LEFT JOIN LATERAL (
-    SELECT reseller_id, until_on FROM associations
-    WHERE associations.customer_id = customer.id AND from_on <= :day
-    ORDER BY from_on DESC, recorded_at DESC, id DESC LIMIT 1
-) AS period ON period.until_on IS NULL OR period.until_on >= :day
-LEFT JOIN resellers AS reseller ON reseller.id = period.reseller_id
+FROM customers AS customer {looked_after("customer.id", ":day")}
 WHERE customer.id = :customer""")
 
 

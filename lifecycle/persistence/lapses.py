@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from lifecycle.persistence.associations import looked_after
 from lifecycle.persistence.contact import CONTRACTUAL
 from lifecycle.rules.licence_notice import Contact
 from lifecycle.rules.outbox import State
@@ -116,7 +117,7 @@ def notify(
     db.execute(_NOTIFY, about | each)
 
 
-TOLD = """
+TOLD = f"""
     messages.kind, customer.name AS customer_name, coalesce(customer.locale, :default_locale) AS locale,
     subscription.code, coalesce(reference, '') AS reference, product.name AS product, facts,
     standing.expires_on > (facts ->> 'expires_on')::date AS renewed,
@@ -125,13 +126,7 @@ FROM messages
 JOIN subscription_status AS standing USING (subscription_id)
 JOIN subscriptions AS subscription ON subscription.id = subscription_id
 JOIN customers AS customer ON customer.id = subscription.customer_id
-JOIN products AS product ON product.id = product_id
-LEFT JOIN LATERAL (
-    SELECT reseller_id, until_on FROM associations
-    WHERE associations.customer_id = customer.id AND from_on <= messages.business_date
-    ORDER BY from_on DESC, recorded_at DESC, id DESC LIMIT 1
-) AS period ON period.until_on IS NULL OR period.until_on >= messages.business_date
-LEFT JOIN resellers AS reseller ON reseller.id = period.reseller_id"""
+JOIN products AS product ON product.id = product_id{looked_after("customer.id", "messages.business_date")}"""
 """Of what a notice is written, whatever its kind: to go on with after SELECT and before WHERE."""
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from lifecycle.persistence.associations import looked_after
 from lifecycle.persistence.contact import gate
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.mailing import KIND, Outcome, Segment
@@ -63,14 +64,9 @@ def first_sent(db: Connection, name: str) -> int | None:
     return found
 
 
-_LOOKED_AFTER = """EXISTS (
-    SELECT FROM (
-        SELECT reseller_id, until_on FROM associations
-        WHERE associations.customer_id = customer.id AND from_on <= :day
-        ORDER BY from_on DESC, recorded_at DESC, id DESC LIMIT 1
-    ) AS period
-    JOIN resellers ON resellers.id = reseller_id
-    WHERE (until_on IS NULL OR until_on >= :day) AND resellers.code = ANY(:reseller))"""
+_LOOKED_AFTER = f"""EXISTS (
+    SELECT FROM (VALUES (1)) AS one {looked_after("customer.id", ":day")}
+    WHERE reseller.code = ANY(:reseller))"""
 
 # As `subscriptions.status_on`, of the facts as `customers.show` takes them.
 _STATUS = """(
@@ -228,19 +224,13 @@ class Recipient(NamedTuple):
     agreed: bool
 
 
-_RECIPIENT = text("""
+_RECIPIENT = text(f"""
 SELECT mailings.digest, asked_on, customer.name, coalesce(customer.locale, :default_locale),
     coalesce(reseller.name, ''), coalesce(reseller.email, ''), coalesce(reseller.phone, ''),
     basis = 'consent'
 FROM messages
 JOIN mailings ON mailings.name = facts ->> 'mailing'
-JOIN customers AS customer ON customer.id = customer_id
-LEFT JOIN LATERAL (
-    SELECT reseller_id, until_on FROM associations
-    WHERE associations.customer_id = customer.id AND from_on <= asked_on
-    ORDER BY from_on DESC, recorded_at DESC, id DESC LIMIT 1
-) AS period ON period.until_on IS NULL OR period.until_on >= asked_on
-LEFT JOIN resellers AS reseller ON reseller.id = period.reseller_id
+JOIN customers AS customer ON customer.id = customer_id {looked_after("customer.id", "asked_on")}
 WHERE messages.id = :message""")
 
 

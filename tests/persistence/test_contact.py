@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, insert, text
 
 from lifecycle.persistence import tables
-from lifecycle.persistence.contact import asking, at_the_gate, gate, motives
+from lifecycle.persistence.contact import asking, at_the_gate, gate
+from lifecycle.persistence.contact_customer import choices
 from lifecycle.rules import contact
-from lifecycle.rules.contact import Allowed, Consent, ConsentType, ContactChannel, Customer, Missing, Motive
+from lifecycle.rules.contact import CONTRACT, Allowed, Consent, ConsentType, ContactChannel, Customer, Missing, Motive
 from tests import cast
 
 DAY = date(2026, 3, 1)
@@ -202,4 +203,4 @@ def test_who_is_not_known_is_not_at_the_gate(db: Connection) -> None:
 
 def test_without_a_switch_every_channel_asks_and_the_contract_is_a_duty(db: Connection) -> None:
     assert asking(db, DAY) == frozenset(ContactChannel)
-    assert motives(db) == {"contract": Motive("contract", duty=True)}
+    assert [choice.motive for choice in choices(db)] == [CONTRACT]

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from lifecycle.persistence import outbox
-from lifecycle.persistence.contact import at_the_gate, gate, motives
+from lifecycle.persistence.contact import at_the_gate, gate
+from lifecycle.persistence.contact_customer import choices
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.outbox import Body, Ended, Message, Settlement
 from lifecycle.rules import contact
@@ -142,7 +143,7 @@ class Year:
         code, motive = f"C{self.chance.randrange(CUSTOMERS)}", self.chance.choice((None, None, "question", "law"))
         asked = at_the_gate(db, code, day)
         assert asked
-        why = motives(db)[motive] if motive else None
+        why = next((choice.motive for choice in choices(db) if choice.motive.code == motive), None)
         allowed = contact.gate(asked.customer, ContactChannel.SINGLE, day, why, asked.asks)
         if isinstance(allowed, Allowed):
             self.serial += 1
