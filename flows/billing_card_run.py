@@ -1,14 +1,13 @@
 """The billing-card run: services that fall due are put on cards, and their customers reminded."""
 
-from datetime import date, timedelta
+from datetime import date
 
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.business_day import now, scheduled_day, today
+from flows.business_day import now, refuse_ahead, scheduled_day
 from flows.deliver_outbox import deliver_now
 from flows.portions import codes_in, done
-from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.runs import Summary, Table
 from tasks.billing_card import NOT_DRAWN, TOO_MUCH, Billed, Order, bill, custom_due, customers_due
 from tasks.runs import recorded
@@ -41,8 +40,8 @@ def billing_card_run(business_date: date | None = None, customers: str = "all", 
     """
     day = business_date or scheduled_day()
     with recorded("billing-card-run", day, dry_run=dry_run) as summary:
-        if day > today() + timedelta(days=1) and not dry_run:
-            raise BadInput([Finding("business_date", f"{day} is yet to come", "today or tomorrow, or a dry run")])
+        if not dry_run:
+            refuse_ahead(day)
         order = Order(day, now(), summary.run_id, dry_run)
         summary.failed |= {NOT_DRAWN, TOO_MUCH}
         billed = Billed()

@@ -1,11 +1,12 @@
 """Which day it is. Only flows ask; everything below them is told."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 from prefect.runtime import flow_run
 from pydantic import WithJsonSchema
 
+from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.settings import settings
 
 DAYS = (
@@ -28,6 +29,12 @@ def now() -> datetime:
 def today() -> date:
     """Today in the business time zone."""
     return now().astimezone(settings().zone).date()
+
+
+def refuse_ahead(day: date) -> None:
+    """Tomorrow may be acted for, as a run may start before midnight. Raises BadInput for any day after it."""
+    if day > today() + timedelta(days=1):
+        raise BadInput([Finding("business_date", f"{day} is yet to come", "today or tomorrow, or a dry run")])
 
 
 def scheduled_day() -> date:

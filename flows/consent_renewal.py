@@ -1,14 +1,13 @@
 """The question whether a consent that is about to lapse shall go on."""
 
-from datetime import date, timedelta
+from datetime import date
 
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.business_day import scheduled_day, today
+from flows.business_day import refuse_ahead, scheduled_day
 from flows.deliver_outbox import deliver_now
 from flows.portions import done
-from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.runs import Summary, Table
 from lifecycle.settings import settings
 from tasks.consent_renewal import Asked, Order, ask, find
@@ -42,8 +41,8 @@ def consent_renewal(business_date: date | None = None, dry_run: bool = False) ->
     """
     day = business_date or scheduled_day()
     with recorded("consent-renewal", day, dry_run=dry_run) as summary:
-        if day > today() + timedelta(days=1) and not dry_run:
-            raise BadInput([Finding("business_date", f"{day} is yet to come", "today or tomorrow, or a dry run")])
+        if not dry_run:
+            refuse_ahead(day)
         days = settings().policy.consent_renewal_days
         if days == 0:
             summary.notes.append("nobody is asked: LIFECYCLE_POLICY__CONSENT_RENEWAL_DAYS is 0")

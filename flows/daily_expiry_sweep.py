@@ -10,7 +10,7 @@ from prefect.input import RunInput
 from prefect.runtime import deployment, flow_run
 from pydantic import Field
 
-from flows.business_day import now, scheduled_day, today
+from flows.business_day import now, refuse_ahead, scheduled_day
 from flows.deliver_outbox import deliver_now
 from flows.portions import counted
 from lifecycle.rules import licence_expiry, service_expiry
@@ -78,8 +78,8 @@ def _plan(summary: Summary, day: date, approve_plan: str, *, dry_run: bool) -> P
         plan = sweeps.approve(approve_plan.strip())
         summary.business_date = plan.business_date
         return plan
-    if day > today() + timedelta(days=1) and not dry_run:
-        raise BadInput([Finding("business_date", f"{day} is yet to come", "today or tomorrow, or a dry run")])
+    if not dry_run:
+        refuse_ahead(day)
     written = sweeps.plan_of(UUID(flow_run.id)) if flow_run.id else None
     if written is not None:
         # This run was here before: it has waited for a person, or died while it carried the plan out.

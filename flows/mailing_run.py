@@ -1,15 +1,14 @@
 """A mailing: queued for those of a segment who allow it; the others are counted and listed."""
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, Any
 
 from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import BeforeValidator
 
-from flows.business_day import scheduled_day, today
+from flows.business_day import refuse_ahead, scheduled_day
 from flows.portions import done
-from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.mailing import Outcome, Segment, parts_of
 from lifecycle.rules.runs import Summary, Table
 from lifecycle.settings import settings
@@ -53,8 +52,8 @@ def mailing_run(
     """
     day = business_date or scheduled_day()
     with recorded("mailing-run", day, dry_run=dry_run) as summary:
-        if day > today() + timedelta(days=1) and not dry_run:
-            raise BadInput([Finding("business_date", f"{day} is yet to come", "today or tomorrow, or a dry run")])
+        if not dry_run:
+            refuse_ahead(day)
         order = Order(mailing, segment, day, summary.run_id, dry_run)
         lacking = begin(order)
         portions, outcomes = cut(), Outcomes()

@@ -51,6 +51,7 @@ from lifecycle.persistence.tables import (
     associations,
     consent_types,
     consents,
+    contacts,
     customers,
     motives,
     objections,
@@ -192,7 +193,9 @@ def check(
     )
     if "duty" in given.get("motives", ()):
         _no_duty(db, staging["motives"], findings)
-    _redefined(db, staging["consent_types"], given.get("consent_types", set()), findings)
+    for name, used in _FIXED_BY_USE.items():
+        for column in sorted(given.get(name, set()) - _WORDS):
+            _redefined(db, staging[name], _MASTER[name], column, used, findings)
 
 
 def _add(
@@ -278,25 +281,25 @@ def _no_duty(db: Connection, staged: Table, findings: Findings) -> None:
     _add(db, rows, findings, "motives.csv", "duty", "must be true", f"{CONTRACT.code}: notices and cards rest on it")
 
 
-def _redefined(db: Connection, staged: Table, given: set[str], findings: Findings) -> None:
-    """What customers consented to stays what it was, and with it what earlier contacts rested on."""
-    given_consents = exists().where(consents.c.consent_type_id == consent_types.c.id)
-    for column in sorted(given - {"code", "title", "description"}):
-        new, old = staged.c[column], consent_types.c[column]
-        rows = (
-            select(staged.c.line, func.coalesce(cast(new, Text), ""))
-            .join(consent_types, consent_types.c.code == staged.c.code)
-            .where(new.is_distinct_from(old), given_consents)
-        )
-        _add(
-            db,
-            rows,
-            findings,
-            "consent_types.csv",
-            column,
-            "is not what was consented to",
-            "as before, or another type",
-        )
+# What customers consented to stays what it was, and with it what contacts rested on.
+_FIXED_BY_USE = {
+    "consent_types": exists().where(consents.c.consent_type_id == consent_types.c.id),
+    "motives": exists().where(contacts.c.motive == motives.c.code),
+}
+_WORDS = {"code", "title", "description"}
+
+
+def _redefined(
+    db: Connection, staged: Table, target: Table, column: str, used: ColumnElement[bool], findings: Findings
+) -> None:
+    new = staged.c[column]
+    rows = (
+        select(staged.c.line, func.coalesce(cast(new, Text), ""))
+        .join(target, target.c.code == staged.c.code)
+        .where(new.is_distinct_from(target.c[column]), used)
+    )
+    problem, expected = "is not what was in use", "as before, or another code"
+    _add(db, rows, findings, f"{target.name}.csv", column, problem, expected)
 
 
 def _contradictions(

@@ -1,48 +1,16 @@
 """How consents, objections and switches stand on a day, and on what customers were contacted until then.
 
 A customer and a type are one consent, however often it was granted: the last grant speaks.
-`lifecycle.persistence.consent_report` says the same of all customers at once; a test holds the two equal.
+One that was withdrawn after it had lapsed is withdrawn: that is the last word.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from enum import StrEnum
+from dataclasses import dataclass
+from datetime import date
 
-from lifecycle.rules.contact import Basis, Consent, ConsentType, ContactChannel, Customer
+from lifecycle.rules.contact import Basis, ContactChannel
 
 LAPSING_DAYS = 30
-
-
-class Standing(StrEnum):
-    """How a consent stands on a day. One that was withdrawn after it had lapsed is withdrawn: that is the last word."""
-
-    VALID = "valid"
-    LAPSED = "lapsed"
-    WITHDRAWN = "withdrawn"
-
-
-def standing(customer: Customer, of: ConsentType, day: date) -> Standing | None:
-    """How the customer's consent of this type stands on `day`; None: it had not given it by then."""
-    given = _given(customer, of, day)
-    if not given:
-        return None
-    last = max(given, key=lambda consent: consent.granted_on)
-    if customer.holds(last, day):
-        return Standing.VALID
-    return Standing.WITHDRAWN if customer.is_withdrawn(last, day) else Standing.LAPSED
-
-
-def is_lapsing(customer: Customer, of: ConsentType, day: date) -> bool:
-    """Whether it is valid on `day` and not any more `LAPSING_DAYS` later, by what was granted until `day`."""
-    given = _given(customer, of, day)
-    later = day + timedelta(days=LAPSING_DAYS)
-    by_then = replace(customer, consents=given)
-    return standing(customer, of, day) is Standing.VALID and not any(by_then.holds(each, later) for each in given)
-
-
-def _given(customer: Customer, of: ConsentType, day: date) -> tuple[Consent, ...]:
-    return tuple(consent for consent in customer.consents if consent.type == of and consent.granted_on <= day)
 
 
 @dataclass(frozen=True, slots=True)

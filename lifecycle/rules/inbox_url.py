@@ -1,12 +1,10 @@
 """Where answers to our mails arrive, as one URL: a folder on this machine or on a server."""
 
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from lifecycle.rules.mail_url import Folder, Security
+from lifecycle.rules.mail_url import Folder, Security, folder
 
-_FOLDER = "expected maildir:///path"
 _SERVER = (
     "expected imaps://user:password@host:port/folder, or imap://user:password@host:port/folder, "
     "with ?tls=none to read in clear from this machine"
@@ -39,27 +37,21 @@ def inbox_source(url: str) -> Folder | Mailbox:
         raise ValueError(_SERVER) from None
     match parts.scheme:
         case "maildir":
-            return _folder(parts)
+            return folder(parts)
         case "imap" | "imaps":
             return _mailbox(parts, port or _PORTS[parts.scheme])
         case scheme:
             raise ValueError(f"{scheme!r} is not a way to read mail; expected maildir, imap or imaps")
 
 
-def _folder(parts: SplitResult) -> Folder:
-    if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
-        raise ValueError(_FOLDER)
-    return Folder(PurePath(unquote(parts.path)))
-
-
 def _mailbox(parts: SplitResult, port: int) -> Mailbox:
     login = unquote(parts.username or ""), unquote(parts.password or "")
-    folder = unquote(parts.path.strip("/")) or "INBOX"
+    name = unquote(parts.path.strip("/")) or "INBOX"
     if not parts.hostname or not parts.hostname.isascii() or not all(login) or parts.fragment:
         raise ValueError(_SERVER)
-    if not "".join((*login, folder)).isprintable():
+    if not "".join((*login, name)).isprintable():
         raise ValueError(_SERVER)
-    return Mailbox(parts.hostname, port, _security(parts), login, folder)
+    return Mailbox(parts.hostname, port, _security(parts), login, name)
 
 
 def _security(parts: SplitResult) -> Security:

@@ -42,15 +42,16 @@ def mail_target(url: str) -> Folder | Server:
         raise ValueError(_SERVER) from None
     match parts.scheme:
         case "maildir":
-            return _folder(parts)
+            return folder(parts)
         case "smtp" | "smtps":
             return _server(parts, port or _PORTS[parts.scheme])
         case scheme:
             raise ValueError(f"{scheme!r} is not a way to send mail; expected maildir, smtp or smtps")
 
 
-def _folder(parts: SplitResult) -> Folder:
-    if parts.netloc or not parts.path.startswith("/") or parts.query:
+def folder(parts: SplitResult) -> Folder:
+    """The Maildir that a split ``maildir:///path`` names. Raises ValueError."""
+    if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
         raise ValueError(_FOLDER)
     return Folder(PurePath(unquote(parts.path)))
 

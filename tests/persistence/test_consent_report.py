@@ -1,6 +1,8 @@
 """How consents stood on a day: the statements over all customers against the rule for one."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,10 +10,41 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from lifecycle.persistence.consent_report import read
-from lifecycle.rules.consent_report import LAPSING_DAYS, ConsentReport, Standing, is_lapsing, standing
-from lifecycle.rules.contact import Allowed, Basis, ConsentType, ContactChannel, Customer, Missing, gate
+from lifecycle.rules.consent_report import LAPSING_DAYS, ConsentReport
+from lifecycle.rules.contact import Allowed, Basis, Consent, ConsentType, ContactChannel, Customer, Missing, gate
 from tests import cast, consents
 from tests.consents import BULK, CONTACT, DAY, SINGLE, TYPES, UNTIL, Person, after, people
+
+
+class Standing(StrEnum):
+    """How a consent stands on a day. One that was withdrawn after it had lapsed is withdrawn: that is the last word."""
+
+    VALID = "valid"
+    LAPSED = "lapsed"
+    WITHDRAWN = "withdrawn"
+
+
+def standing(customer: Customer, of: ConsentType, day: date) -> Standing | None:
+    """How the customer's consent of this type stands on `day`; None: it had not given it by then."""
+    given = _given(customer, of, day)
+    if not given:
+        return None
+    last = max(given, key=lambda consent: consent.granted_on)
+    if customer.holds(last, day):
+        return Standing.VALID
+    return Standing.WITHDRAWN if customer.is_withdrawn(last, day) else Standing.LAPSED
+
+
+def is_lapsing(customer: Customer, of: ConsentType, day: date) -> bool:
+    """Whether it is valid on `day` and not any more `LAPSING_DAYS` later, by what was granted until `day`."""
+    given = _given(customer, of, day)
+    later = day + timedelta(days=LAPSING_DAYS)
+    by_then = replace(customer, consents=given)
+    return standing(customer, of, day) is Standing.VALID and not any(by_then.holds(each, later) for each in given)
+
+
+def _given(customer: Customer, of: ConsentType, day: date) -> tuple[Consent, ...]:
+    return tuple(consent for consent in customer.consents if consent.type == of and consent.granted_on <= day)
 
 
 def report(db: Connection, day: date = DAY, until: datetime = UNTIL) -> ConsentReport:

@@ -183,10 +183,26 @@ def test_what_was_consented_to_cannot_be_redefined(business: Path) -> None:
     assert refused(
         business, consent_types="code,title,valid_days,allows_bulk,allows_single\nNEWS,News,,true,true\n"
     ) == [
-        ("consent_types.csv", 2, "allows_single", "is not what was consented to"),
-        ("consent_types.csv", 2, "valid_days", "is not what was consented to"),
+        ("consent_types.csv", 2, "allows_single", "is not what was in use"),
+        ("consent_types.csv", 2, "valid_days", "is not what was in use"),
     ]
     assert bring(business, {"consent_types": "code,title\nNEWS,Newsletter\n"}) == {"consent_types changed": 1}
     # To this one nobody consented yet.
     unused = "code,title,valid_days,allows_contact\nCALLS,Calls,30,true\n"
     assert bring(business, {"consent_types": unused}) == {"consent_types changed": 1}
+
+
+def test_a_motive_that_a_contact_rests_on_stays_a_duty_or_none(business: Path) -> None:
+    no_duty = "code,title,duty\nrecall,Recall,false\n"
+    assert bring(business, {"motives": no_duty}) == {"motives changed": 1}
+    with transaction() as db:
+        db.execute(
+            text("""
+            INSERT INTO contacts (key, customer_id, channel, basis, motive, operator, business_date)
+            SELECT 'contact/C1/1', id, 'contact', 'motive', 'recall', 'anna', '2026-05-30'
+            FROM customers WHERE code = 'C1'""")
+        )
+    assert refused(business, motives=no_duty.replace("false", "true")) == [
+        ("motives.csv", 2, "duty", "is not what was in use")
+    ]
+    assert bring(business, {"motives": "code,title\nrecall,Product recall\n"}) == {"motives changed": 1}
