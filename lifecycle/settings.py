@@ -168,6 +168,7 @@ class Policy(_Group):
     delete_after_days: int = Field(default=60, ge=0, le=_TEN_YEARS)
     bulk_per_minute: int = Field(default=600, ge=1, le=60_000)
     consent_renewal_days: int = Field(default=0, ge=0, le=366)
+    erasure_preview_days: int = Field(default=7, ge=1, le=30)
 
 
 class Brake(_Group):
@@ -198,6 +199,9 @@ class Settings(BaseSettings):
     unsubscribe_address: Annotated[str, AfterValidator(_address)] | None = None
     unsubscribe_inbox: Annotated[SecretStr, AfterValidator(_inbox_url)] | None = None
     unsubscribe_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
+    environment: OneLine = Field(default="production", min_length=1)
+    erasure_ledger: Path | None = None
+    operator_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
     timezone: Annotated[str, AfterValidator(_time_zone)] = "Europe/Rome"
     locale: Locale = "it"
     task_runner: Literal["threads", "processes"] = "threads"
@@ -247,6 +251,11 @@ class Settings(BaseSettings):
             if self.mail_url
             else (self.home / "mail").absolute().as_uri().replace("file:", "maildir:", 1)
         )
+
+    @property
+    def ledger(self) -> Path:
+        """Where erasures are kept outside of the database; by default under the home."""
+        return (self.erasure_ledger or self.home / "erasures.ledger").absolute()
 
     @property
     def provisioning(self) -> tuple[str | None, str | None]:

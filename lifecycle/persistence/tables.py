@@ -1,7 +1,9 @@
 """All tables. Facts (associations, terms, transitions) are only ever added, each with the moment it was recorded.
 
-Every column says whether it can hold personal data: it is made by `personal` or by `neutral`, and a test fails for any
-other. Codes, ids and dates of business are neutral: without the personal columns they name nobody.
+Every column says whether it can hold personal data, and what becomes of it when its customer is erased: it is made by
+`personal` or by `neutral`, and a test fails for any other. Codes, ids and dates of business are neutral: without the
+personal columns they name nobody. A table of which something goes says whose its rows are (`_rows_of`). Erasing is
+these declarations, executed (`erasure.erase`), and `lifecycle erasure plan` prints them.
 """
 
 from collections.abc import Iterable
@@ -31,8 +33,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from lifecycle.rules.appointments import AppointmentStatus
 from lifecycle.rules.billing_card import CardState
 from lifecycle.rules.contact import Basis, ContactChannel
+from lifecycle.rules.erasure import CandidateState, ErasureState, Fate
 from lifecycle.rules.outbox import Channel, State
 from lifecycle.rules.payment import Purpose
 from lifecycle.rules.plans import PlanState
@@ -53,14 +57,22 @@ Instant = DateTime(timezone=True)
 Money = Numeric(14, 2)
 
 
-def personal(name: str, type_: Any, *args: Any, **options: Any) -> Column[Any]:
-    """A column that can name, reach or describe a person."""
-    return Column(name, type_, *args, info={"personal": True}, **options)
+def personal(name: str, type_: Any, fate: Fate, *args: Any, **options: Any) -> Column[Any]:
+    """A column that can name, reach or describe a person, and its fate when a customer is erased."""
+    return Column(name, type_, *args, info={"personal": True, "fate": fate}, **options)
 
 
-def neutral(name: str, type_: Any, *args: Any, **options: Any) -> Column[Any]:
+def neutral(name: str, type_: Any, *args: Any, fate: Fate = Fate.KEPT, **options: Any) -> Column[Any]:
     """A column that by itself says nothing about a person. Required unless said otherwise."""
-    return Column(name, type_, *args, info={"personal": False}, **{"nullable": False} | options)
+    return Column(name, type_, *args, info={"personal": False, "fate": fate}, **{"nullable": False} | options)
+
+
+def _rows_of(customers: str, *, removed: bool = False) -> dict[str, Any]:
+    """Whose a table's rows are, as SQL: `erasing` are the customers that are being erased.
+
+    `removed`: their rows go as a whole, whatever the columns say.
+    """
+    return {"rows": customers, "removed": removed}
 
 
 def _id() -> Column[Any]:
@@ -73,6 +85,9 @@ def _recorded_at() -> Column[Any]:
 
 def _reference(name: str, target: str, **options: Any) -> Column[Any]:
     return neutral(name, BigInteger, ForeignKey(f"{target}.id"), **options)
+
+
+_OF_CUSTOMER = "customer_id IN (SELECT customer_id FROM erasing)"
 
 
 def _one_of(column: str, choices: Iterable[str]) -> CheckConstraint:
@@ -90,11 +105,35 @@ resellers = Table(
     metadata,
     _id(),
     neutral("code", Text, unique=True),
-    personal("name", Text, nullable=False),
-    personal("email", Text),
-    personal("phone", Text),
+    personal("name", Text, Fate.KEPT, nullable=False),
+    personal("email", Text, Fate.KEPT),
+    personal("phone", Text, Fate.KEPT),
     neutral("locale", Text, nullable=True, comment="null: the installation's default"),
     _recorded_at(),
+    comment="partners, not customers",
+)
+
+operators = Table(
+    "operators",
+    metadata,
+    _id(),
+    neutral("code", Text, unique=True),
+    personal("name", Text, Fate.KEPT, nullable=False),
+    personal("email", Text, Fate.KEPT, nullable=False),
+    neutral("administrator", Boolean, comment="may confirm erasures"),
+    _recorded_at(),
+    comment="our own people, not customers",
+)
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    neutral("operator_id", BigInteger, ForeignKey("operators.id"), primary_key=True, autoincrement=False),
+    neutral("secret", LargeBinary, comment="of its one-time codes (RFC 6238), encrypted by a key that is not in here"),
+    neutral("enrolled_at", Instant, server_default=func.now()),
+    neutral("last_step", BigInteger, nullable=True, comment="the last time step whose code was used: each goes once"),
+    neutral("failures", Integer, server_default="0", comment="wrong codes since the last right one"),
+    neutral("locked_until", Instant, nullable=True, comment="until then no code is accepted"),
 )
 
 customers = Table(
@@ -103,18 +142,25 @@ customers = Table(
     _id(),
     neutral("code", Text, unique=True),
     neutral("kind", Text),
-    personal("name", Text, nullable=False),
-    personal("email", Text),
-    personal("phone", Text),
-    personal("tax_id", Text),
-    personal("street", Text),
-    personal("city", Text),
-    personal("postcode", Text),
+    personal("name", Text, Fate.REPLACED, nullable=False, comment="empty: erased"),
+    personal("email", Text, Fate.BLANKED),
+    personal("phone", Text, Fate.BLANKED),
+    personal("tax_id", Text, Fate.BLANKED),
+    personal("street", Text, Fate.BLANKED),
+    personal("city", Text, Fate.BLANKED),
+    personal("postcode", Text, Fate.BLANKED),
     neutral("country", Text, nullable=True),
     neutral("locale", Text, nullable=True, comment="null: the installation's default"),
     neutral("created_on", Date, nullable=True, comment="the day the business took the customer on, where it is known"),
-    personal("notes", Text),
+    personal("notes", Text, Fate.BLANKED),
     neutral("erased_on", Date, nullable=True, comment="from then on nothing is sent to it"),
+    neutral(
+        "tombstone",
+        Uuid,
+        unique=True,
+        server_default=func.gen_random_uuid(),
+        comment="random: stands for it in the ledger of erasures, which is outside of the database",
+    ),
     _reference(
         "imported_reseller_id",
         "resellers",
@@ -123,6 +169,13 @@ customers = Table(
     ),
     _recorded_at(),
     _one_of("kind", CustomerKind),
+    # Whatever writes to it: nobody comes back.
+    CheckConstraint(
+        "(erased_on IS NOT NULL) = (name = '') AND (erased_on IS NULL OR num_nonnulls("
+        "email, phone, tax_id, street, city, postcode, notes) = 0)",
+        name="erased_is_nameless",
+    ),
+    info=_rows_of("id IN (SELECT customer_id FROM erasing)"),
 )
 
 associations = Table(
@@ -170,7 +223,7 @@ subscriptions = Table(
     _reference("customer_id", "customers", index=True),
     _reference("product_id", "products"),
     neutral("anchor", Date, comment="the first term's starts_on: terms follow one another from here"),
-    personal("reference", Text, comment="what it is known by, a domain say"),
+    personal("reference", Text, Fate.BLANKED, comment="what it is known by, a domain say"),
     neutral("quantity", Integer),
     neutral("unit_price", Money, nullable=True, comment="null: the product's price"),
     neutral("auto_renew", Boolean),
@@ -178,6 +231,7 @@ subscriptions = Table(
     _recorded_at(),
     _one_of("charge_method", ChargeMethod),
     CheckConstraint("quantity > 0", name="quantity"),
+    info=_rows_of(_OF_CUSTOMER),
 )
 
 terms = Table(
@@ -261,10 +315,11 @@ messages = Table(
     neutral("kind", Text),
     neutral("channel", Text, server_default=Channel.MAIL),
     neutral("state", Text),
-    personal("recipient", Text, nullable=False, comment="empty for calls"),
-    personal("recipient_name", Text, nullable=False, comment="empty for calls"),
+    personal("recipient", Text, Fate.REPLACED, nullable=False, comment="empty for calls, and of who is erased"),
+    personal("recipient_name", Text, Fate.REPLACED, nullable=False, comment="empty for calls, and of who is erased"),
     _reference("reseller_id", "resellers", nullable=True),
     _reference("customer_id", "customers", nullable=True),
+    _reference("to_operator_id", "operators", nullable=True),
     _reference("subscription_id", "subscriptions", nullable=True),
     neutral("facts", JSONB, nullable=True, comment="codes and dates of which a message without a body is written"),
     neutral("business_date", Date),
@@ -275,7 +330,13 @@ messages = Table(
     neutral("claimed_by", Text, nullable=True),
     neutral("lease_until", Instant, nullable=True),
     neutral("sent_at", Instant, nullable=True),
-    neutral("digest", Text, nullable=True, comment="SHA-256 of the mail as it was last handed over"),
+    neutral(
+        "digest",
+        Text,
+        fate=Fate.BLANKED,
+        nullable=True,
+        comment="SHA-256 of the mail as it was last handed over: of texts with a name",
+    ),
     neutral("motive", Text, ForeignKey("motives.code"), nullable=True, comment="why it is sent without a consent"),
     neutral("operator", Text, nullable=True, comment="who wants it sent; null: a rule"),
     neutral("basis", Text, nullable=True, comment="on which its customer may be contacted, when last asked"),
@@ -290,7 +351,8 @@ messages = Table(
         name="basis_found",
     ),
     CheckConstraint(
-        "channel = 'call' OR customer_id IS NOT NULL OR (channel = 'mail' AND reseller_id IS NOT NULL)",
+        "channel = 'call' OR customer_id IS NOT NULL "
+        "OR (channel = 'mail' AND num_nonnulls(reseller_id, to_operator_id) > 0)",
         name="addressee_known",
     ),
     CheckConstraint(
@@ -315,19 +377,21 @@ messages = Table(
     Index("messages_subscription_id_idx", "subscription_id", postgresql_where=text("subscription_id IS NOT NULL")),
     Index("messages_reseller_id_idx", "reseller_id", postgresql_where=text("reseller_id IS NOT NULL")),
     Index("messages_customer_id_idx", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
+    info=_rows_of(_OF_CUSTOMER),
 )
 
 message_bodies = Table(
     "message_bodies",
     metadata,
-    neutral("message_id", BigInteger, ForeignKey("messages.id"), primary_key=True),
-    personal("subject", Text, nullable=False),
-    personal("text", Text, nullable=False),
-    personal("html", Text, nullable=False),
-    neutral("attachment_name", Text, nullable=True),
-    neutral("attachment_type", Text, nullable=True),
-    personal("attachment", LargeBinary),
+    neutral("message_id", BigInteger, ForeignKey("messages.id"), primary_key=True, fate=Fate.REMOVED),
+    personal("subject", Text, Fate.REMOVED, nullable=False),
+    personal("text", Text, Fate.REMOVED, nullable=False),
+    personal("html", Text, Fate.REMOVED, nullable=False),
+    neutral("attachment_name", Text, nullable=True, fate=Fate.REMOVED),
+    neutral("attachment_type", Text, nullable=True, fate=Fate.REMOVED),
+    personal("attachment", LargeBinary, Fate.REMOVED),
     comment="only until the message is sent",
+    info=_rows_of("message_id IN (SELECT id FROM messages JOIN erasing USING (customer_id))", removed=True),
 )
 
 message_attempts = Table(
@@ -340,7 +404,8 @@ message_attempts = Table(
     neutral("started_at", Instant, server_default=func.now()),
     neutral("finished_at", Instant, nullable=True),
     neutral("outcome", Text, nullable=True, comment="null: nobody saw how it ended"),
-    personal("reply", Text, comment="what the server said; it may repeat an address"),
+    personal("reply", Text, Fate.BLANKED, comment="what the server said; it may repeat an address"),
+    info=_rows_of("message_id IN (SELECT id FROM messages JOIN erasing USING (customer_id))"),
 )
 
 subscription_status = Table(
@@ -425,10 +490,11 @@ card_revisions = Table(
     neutral("paid", Money, comment="by credit, when it was made"),
     neutral("trial", Boolean),
     neutral("shows_vat", Boolean),
-    personal("document", LargeBinary, nullable=False, comment="the PDF, as it is mailed"),
-    neutral("digest", Text, comment="SHA-256 of the document"),
+    personal("document", LargeBinary, Fate.BLANKED, comment="the PDF, as it is mailed; null: its customer is erased"),
+    neutral("digest", Text, nullable=True, fate=Fate.BLANKED, comment="SHA-256 of the document"),
     neutral("run_id", Uuid, ForeignKey("runs.id")),
     _recorded_at(),
+    info=_rows_of("card_id IN (SELECT id FROM cards JOIN erasing USING (customer_id))"),
 )
 
 card_lines = Table(
@@ -471,13 +537,21 @@ payments = Table(
     neutral("amount", Money, comment="negative where the bank took money back"),
     _reference("reverses_id", "payments", nullable=True, unique=True, comment="the payment that it takes back"),
     neutral("currency", Text),
-    personal("remittance", Text, nullable=False),
-    personal("payer", Text),
-    personal("iban", Text),
+    personal("remittance", Text, Fate.REPLACED, nullable=False),
+    personal("payer", Text, Fate.BLANKED),
+    personal("iban", Text, Fate.BLANKED),
     neutral("business_date", Date, comment="of the run that imported it"),
     neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
     _recorded_at(),
     CheckConstraint("amount <> 0", name="amount"),
+    comment="of one that also paid for another customer, the texts go with the first that is erased",
+    info=_rows_of(
+        """id IN (
+            SELECT payment_id FROM allocations JOIN erasing USING (customer_id)
+            UNION ALL
+            SELECT reversal.id FROM erasing
+            JOIN allocations USING (customer_id) JOIN payments AS reversal ON reverses_id = payment_id)"""
+    ),
 )
 
 allocations = Table(
@@ -498,6 +572,7 @@ allocations = Table(
     _one_of("purpose", Purpose),
     CheckConstraint("amount <> 0", name="amount"),
     Index("allocations_payment_id_idx", "payment_id", postgresql_where=text("payment_id IS NOT NULL")),
+    Index("allocations_customer_id_idx", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
     Index("allocations_card_id_idx", "card_id", postgresql_where=text("card_id IS NOT NULL")),
     Index("allocations_credit_idx", "customer_id", "currency", postgresql_where=text("purpose = 'credit'")),
     comment="where money went: each row adds to a card, to a customer's credit, or to what was refunded",
@@ -526,13 +601,14 @@ consents = Table(
     _reference("consent_type_id", "consent_types"),
     neutral("granted_on", Date),
     neutral("withdrawn_on", Date, nullable=True, comment="the first day on which it does not hold"),
-    personal("evidence", Text, comment="how it was given or withdrawn, and under which wording"),
+    personal("evidence", Text, Fate.BLANKED, comment="how it was given or withdrawn, and under which wording"),
     neutral("operator", Text, nullable=True, comment="who recorded it; null: the customer or an import"),
     neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
     _recorded_at(),
     UniqueConstraint("customer_id", "consent_type_id", "granted_on", "recorded_at"),
     UniqueConstraint("id", "customer_id"),
     comment="versions of consents, only ever added; of one consent, the last recorded version counts",
+    info=_rows_of(_OF_CUSTOMER),
 )
 
 objections = Table(
@@ -542,13 +618,14 @@ objections = Table(
     _reference("customer_id", "customers"),
     neutral("channel", Text),
     neutral("objected_on", Date),
-    personal("evidence", Text),
+    personal("evidence", Text, Fate.BLANKED),
     neutral("operator", Text, nullable=True, comment="who recorded it; null: the customer or an import"),
     neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
     _recorded_at(),
     _one_of("channel", ContactChannel),
     UniqueConstraint("customer_id", "channel", "objected_on"),
     comment="only ever added",
+    info=_rows_of(_OF_CUSTOMER),
 )
 
 motives = Table(
@@ -608,4 +685,102 @@ mailings = Table(
     neutral("texts", JSONB, comment="as they were when it was begun: everybody gets the same"),
     neutral("run_id", Uuid, ForeignKey("runs.id")),
     _recorded_at(),
+)
+
+appointments = Table(
+    "appointments",
+    metadata,
+    _id(),
+    neutral("code", Text, unique=True),
+    _reference("customer_id", "customers"),
+    neutral("starts_at", Instant),
+    neutral("status", Text),
+    personal("title", Text, Fate.BLANKED),
+    _recorded_at(),
+    _one_of("status", AppointmentStatus),
+    Index("appointments_customer_id_starts_at_idx", "customer_id", "starts_at"),
+    Index("appointments_starts_at_idx", "starts_at"),
+    info=_rows_of(_OF_CUSTOMER),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    _id(),
+    _reference("customer_id", "customers", index=True),
+    personal("reason", Text, Fate.REPLACED, nullable=False),
+    neutral("until_on", Date, comment="last day on which its customer is not erased"),
+    neutral("operator", Text),
+    neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
+    _recorded_at(),
+    comment="only ever added; of a customer's with the same reason the last recorded one counts",
+    info=_rows_of(_OF_CUSTOMER),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    neutral("id", Uuid, primary_key=True),
+    neutral("run_id", Uuid, ForeignKey("runs.id"), comment="the run that showed it"),
+    neutral("business_date", Date),
+    neutral("period", Text, comment="of inactivity, as it was asked for"),
+    neutral("since", Date, comment="the first day of the period"),
+    neutral("segment", JSONB),
+    neutral("digest", Text, comment="of the criteria and of whom it showed: what an approval is bound to"),
+    neutral("state", Text),
+    neutral("kept", JSONB, comment="how many were found and kept, by reason"),
+    neutral("shown_at", Instant, server_default=func.now()),
+    neutral("lapses_at", Instant, comment="not approved by then, it is void"),
+    neutral(
+        "preview", Uuid, nullable=True, comment="the Prefect artifact with the names; null: there is none any more"
+    ),
+    neutral("prefect_flow_run_id", Uuid, nullable=True, comment="the run whose end ends the preview"),
+    neutral("approved_by", Text, nullable=True, comment="the operator's code"),
+    neutral("approved_at", Instant, nullable=True),
+    neutral("finished_at", Instant, nullable=True),
+    neutral("certificate", LargeBinary, nullable=True, comment="a PDF that names nobody"),
+    _one_of("state", ErasureState),
+    CheckConstraint(
+        "(state IN ('approved', 'done')) = (approved_by IS NOT NULL) AND (approved_by IS NULL) = (approved_at IS NULL)",
+        name="approved",
+    ),
+    Index("erasures_open_idx", "state", postgresql_where=text("state IN ('waiting', 'approved')")),
+)
+
+erasure_portions = Table(
+    "erasure_portions",
+    metadata,
+    neutral("id", Uuid, primary_key=True),
+    neutral("erasure_id", Uuid, ForeignKey("erasures.id"), index=True),
+    neutral("erased_on", Date),
+    neutral("customers", Integer),
+    neutral("ledgered", Boolean, server_default=text("false"), comment="it is in the ledger outside of the database"),
+    _recorded_at(),
+    Index("erasure_portions_unledgered_idx", "id", postgresql_where=text("NOT ledgered")),
+    comment="the customers erased in one transaction",
+)
+
+erasure_candidates = Table(
+    "erasure_candidates",
+    metadata,
+    neutral("erasure_id", Uuid, ForeignKey("erasures.id"), primary_key=True),
+    neutral("customer_id", BigInteger, ForeignKey("customers.id"), primary_key=True),
+    neutral("last_appointment_on", Date, nullable=True),
+    neutral("state", Text, server_default=CandidateState.SHOWN),
+    neutral("reason", Text, nullable=True, comment="why it was left out"),
+    neutral("portion_id", Uuid, ForeignKey("erasure_portions.id"), nullable=True, comment="with which it was erased"),
+    _one_of("state", CandidateState),
+    CheckConstraint("(state = 'erased') = (portion_id IS NOT NULL)", name="erased"),
+    Index("erasure_candidates_portion_id_idx", "portion_id", postgresql_where=text("portion_id IS NOT NULL")),
+    comment="whom an administrator was shown, and what became of each",
+)
+
+installation = Table(
+    "installation",
+    metadata,
+    neutral("id", Integer, primary_key=True, autoincrement=False),
+    neutral("environment", Text, comment="LIFECYCLE_ENVIRONMENT when it was first used"),
+    neutral("database", Text, comment="its name then: a copy under another name sends and erases nothing"),
+    _recorded_at(),
+    CheckConstraint("id = 1", name="one_row"),
 )

@@ -1,0 +1,146 @@
+"""Erasure of inactive customers: who is found, who is kept and why, what an approval is bound to.
+
+A customer is inactive who has no appointment in the period up to the business date and none after it, whatever became
+of the appointment. Who was recorded after the period began is not found.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+
+from lifecycle.rules.calendar import SINCE_EVER, add_months
+from lifecycle.rules.subscriptions import Policy, Status
+
+PORTION = 2_000
+"""Customers erased in one transaction."""
+
+
+class Fate(StrEnum):
+    """What becomes of a column's value when its customer is erased."""
+
+    KEPT = "kept"
+    BLANKED = "blanked"
+    """It becomes null."""
+    REPLACED = "replaced"
+    """By the empty text, where there must be one. A customer without a name is shown as unknown."""
+    REMOVED = "row removed"
+
+
+class Preset(StrEnum):
+    """Periods of inactivity to choose from. Months and years are the calendar's."""
+
+    DAYS_30 = "30 days"
+    DAYS_90 = "90 days"
+    DAYS_180 = "180 days"
+    YEAR_1 = "1 year"
+    YEARS_2 = "2 years"
+    YEARS_3 = "3 years"
+    YEARS_5 = "5 years"
+
+
+class ErasureState(StrEnum):
+    WAITING = "waiting"
+    APPROVED = "approved"
+    DONE = "done"
+    REFUSED = "refused"
+    LAPSED = "lapsed"
+
+
+class CandidateState(StrEnum):
+    SHOWN = "shown"
+    TAKEN_OUT = "taken out"
+    LEFT_OUT = "left out"
+    ERASED = "erased"
+
+
+class Kept(StrEnum):
+    """Why an inactive customer is not erased."""
+
+    UNEXPIRED = "subscription not expired"
+    NOT_CLOSED = "subscription not closed yet"
+    OPEN_CARD = "open card"
+    OWED = "money owed"
+    HOLD = "hold"
+    BEING_SENT = "a mail to it is being sent"
+
+
+ACTIVE_AGAIN = "active again"
+"""Why a customer is left out who was shown and has an appointment since."""
+
+_ENDED_BY_EXPIRY = {Policy.CUSTOM, Policy.MEMBERSHIP}
+_CLOSED = {Status.DISABLED, Status.DELETED, Status.WITHDRAWN, Status.ENDED}
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    policy: Policy
+    status: Status
+    expires_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """What decides on a customer. `last_appointment_on` can be in the future; `held_until` are the days of holds."""
+
+    recorded_on: date
+    last_appointment_on: date | None = None
+    subscriptions: tuple[Subscription, ...] = ()
+    has_open_card: bool = False
+    is_owed_or_owes: bool = False
+    held_until: tuple[date, ...] = ()
+    is_being_sent_a_mail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """A period of inactivity: from `since` up to the day, both included; `period` is what was asked for."""
+
+    day: date
+    since: date
+    period: str
+
+    @classmethod
+    def of_days(cls, day: date, days: int) -> "Criteria":
+        """Raises ValueError for a period of no days, or of more than the calendar has."""
+        if not 1 <= days <= (day - SINCE_EVER).days:
+            raise ValueError("a period of at least 1 day that begins after the calendar does")
+        return cls(day, day - timedelta(days=days), f"{days} days")
+
+    @classmethod
+    def of_preset(cls, day: date, preset: Preset) -> "Criteria":
+        number, unit = preset.split()
+        if unit == "days":
+            return cls.of_days(day, int(number))
+        return cls(day, add_months(day, -12 * int(number)), preset.value)
+
+
+def decide(customer: Customer, criteria: Criteria) -> frozenset[Kept] | None:
+    """Why the customer is kept: for no reason, it may be erased. None: it is not found."""
+    last = customer.last_appointment_on
+    if customer.recorded_on > criteria.since or (last is not None and last >= criteria.since):
+        return None
+    subscriptions = customer.subscriptions
+    reasons = {
+        Kept.UNEXPIRED: any(it.expires_on >= criteria.day for it in subscriptions),
+        Kept.NOT_CLOSED: any(it.expires_on < criteria.day and not _is_closed(it) for it in subscriptions),
+        Kept.OPEN_CARD: customer.has_open_card,
+        Kept.OWED: customer.is_owed_or_owes,
+        Kept.HOLD: any(until >= criteria.day for until in customer.held_until),
+        Kept.BEING_SENT: customer.is_being_sent_a_mail,
+    }
+    return frozenset(reason for reason, holds in reasons.items() if holds)
+
+
+def _is_closed(subscription: Subscription) -> bool:
+    """Those that no sweep closes have ended with their expiry."""
+    return subscription.status in _CLOSED or subscription.policy in _ENDED_BY_EXPIRY
+
+
+def digest(criteria: Criteria, segment: str, shown: Iterable[tuple[str, date | None]]) -> str:
+    """Stands for the criteria and exactly these customers (code, last appointment): 16 hexadecimal digits."""
+    written = hashlib.sha256(f"{criteria.day} {criteria.since} {segment}".encode())
+    for code, last in sorted(shown, key=lambda one: one[0]):
+        written.update(f"\n{code} {last or '-'}".encode())
+    return written.hexdigest()[:16]
