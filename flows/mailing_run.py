@@ -9,8 +9,9 @@ from pydantic import BeforeValidator
 
 from flows.business_day import refuse_ahead, scheduled_day
 from flows.portions import done
-from lifecycle.rules.mailing import Outcome, Segment, parts_of
+from lifecycle.rules.mailing import Outcome
 from lifecycle.rules.runs import Summary, Table
+from lifecycle.rules.segment import Segment, parts_of
 from lifecycle.settings import settings
 from tasks.mailing import SHOWN_CODES, Order, Outcomes, begin, cut, join_lists, queue
 from tasks.runs import recorded

@@ -14,14 +14,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lifecycle.persistence import mailing as persistence
+from lifecycle.persistence import segment
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.mailing import Looked, Selection
 from lifecycle.rendering import mailing as rendering
 from lifecycle.rendering.mailing import Mailing
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.languages import LOCALES
-from lifecycle.rules.mailing import Outcome, Segment
+from lifecycle.rules.mailing import Outcome
 from lifecycle.rules.records import start_of_day
+from lifecycle.rules.segment import Segment
 from lifecycle.settings import settings
 from tasks.issuer import unsubscribing
 from tasks.retries import transient
@@ -84,7 +86,7 @@ def begin(order: Order) -> list[str]:
     with transaction() as db:
         findings += [
             Finding("segment", f"{name} {value!r} is not known", f"a {name} on record")
-            for name, value in persistence.unknown(db, order.segment)
+            for name, value in segment.unknown(db, order.segment)
         ]
         try:
             mailing = rendering.read(settings().home / "mailings", order.mailing, settings().locale)

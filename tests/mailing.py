@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle.rules.languages import LOCALES
-from lifecycle.rules.mailing import Segment
+from lifecycle.rules.segment import Segment
 from lifecycle.settings import settings
 from tasks import mailing
 from tasks.delivery import deliver_bulk, take_stock

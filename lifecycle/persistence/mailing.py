@@ -4,8 +4,8 @@ Customers are gone through in ranges of ids; each is found, asked at the gate an
 no more memory for a million of them than for a thousand.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,9 +15,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from lifecycle.persistence.associations import looked_after
 from lifecycle.persistence.contact import gate
+from lifecycle.persistence.segment import conditions
 from lifecycle.rules.languages import Locale
-from lifecycle.rules.mailing import KIND, Outcome, Segment
+from lifecycle.rules.mailing import KIND, Outcome
 from lifecycle.rules.outbox import Channel, State
+from lifecycle.rules.segment import Segment
 
 
 class Begun(NamedTuple):
@@ -63,37 +65,6 @@ def first_sent(db: Connection, name: str) -> int | None:
     ).scalar()
     return found
 
-
-_LOOKED_AFTER = f"""EXISTS (
-    SELECT FROM (VALUES (1)) AS one {looked_after("customer.id", ":day")}
-    WHERE reseller.code = ANY(:reseller))"""
-
-# As `subscriptions.status_on`, of the facts as `customers.show` takes them.
-_STATUS = """(
-    SELECT CASE
-        WHEN coalesce(last.to_status, 'active') <> 'active' THEN last.to_status
-        WHEN expires_on >= :day THEN 'active' ELSE 'expired' END
-    FROM (
-        SELECT expires_on FROM terms
-        WHERE subscription_id = subscription.id AND (starts_on <= :day OR recorded_at < :end_of_day)
-        ORDER BY starts_on DESC, recorded_at DESC LIMIT 1
-    ) AS expiry
-    LEFT JOIN (
-        SELECT to_status FROM transitions
-        WHERE subscription_id = subscription.id AND business_date <= :day
-        ORDER BY business_date DESC, id DESC LIMIT 1
-    ) AS last ON true)"""
-
-_OF_CUSTOMERS = {
-    "reseller": _LOOKED_AFTER,
-    "language": "coalesce(customer.locale, :default_locale) = ANY(:language)",
-    "country": "customer.country = ANY(:country)",
-}
-_OF_SUBSCRIPTIONS = {
-    "product": "product.code = ANY(:product)",
-    "policy": "policy = ANY(:policy)",
-    "status": f"{_STATUS} = ANY(:status)",
-}
 
 # The range of ids is said twice: the planner does not conclude the one from the other, and would read all customers.
 # The message is looked up for each, and not joined: of what a run queued a moment ago the planner knows nothing.
@@ -162,22 +133,11 @@ def foresee(db: Connection, selection: Selection, first: int, last: int) -> list
 
 def _looked(db: Connection, statement: str, selection: Selection, about: dict[str, Any]) -> list[Looked]:
     asked = about | {"mailing": selection.mailing, "day": selection.day, "default_locale": selection.default_locale}
-    given = {name: list(values) for name, values in asdict(selection.segment).items() if values}
-    if "status" in given:
-        asked["end_of_day"] = selection.end_of_day
+    condition, given = conditions(selection.segment, selection.day, selection.end_of_day, selection.default_locale)
     # A plan that was made while the outbox was empty would be kept while it fills.
     db.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
-    rows = db.execute(text(statement.format(segment=_condition(given))), asked | given)
+    rows = db.execute(text(statement.format(segment=condition)), asked | given)
     return [Looked(*row) for row in rows]
-
-
-def _condition(given: Mapping[str, Sequence[str]]) -> str:
-    of_customers = [_OF_CUSTOMERS[name] for name in given if name in _OF_CUSTOMERS]
-    if held := [_OF_SUBSCRIPTIONS[name] for name in given if name in _OF_SUBSCRIPTIONS]:
-        of_customers.append(f"""EXISTS (
-            SELECT FROM subscriptions AS subscription JOIN products AS product ON product.id = product_id
-            WHERE subscription.customer_id = customer.id AND {" AND ".join(held)})""")
-    return " AND ".join(of_customers) or "true"
 
 
 def ranges(db: Connection, size: int) -> list[tuple[int, int]]:
@@ -190,25 +150,6 @@ def ranges(db: Connection, size: int) -> list[tuple[int, int]]:
         {"size": size},
     )
     return [(first, last) for first, last in rows]
-
-
-_KNOWN = {
-    "reseller": "SELECT FROM resellers WHERE code = given.value",
-    "product": "SELECT FROM products WHERE code = given.value",
-    "country": "SELECT FROM customers WHERE country = given.value",
-}
-
-
-def unknown(db: Connection, segment: Segment) -> list[tuple[str, str]]:
-    """Those values of the segment that are nobody's, each with its name: reseller, product or country."""
-    return [
-        (name, value)
-        for name, known in _KNOWN.items()
-        for value in db.execute(
-            text(f"SELECT value FROM unnest(cast(:listed AS text[])) AS given (value) WHERE NOT EXISTS ({known})"),
-            {"listed": list(getattr(segment, name))},
-        ).scalars()
-    ]
 
 
 class Recipient(NamedTuple):

@@ -725,7 +725,7 @@ erasures = Table(
     neutral("business_date", Date),
     neutral("period", Text, comment="of inactivity, as it was asked for"),
     neutral("since", Date, comment="the first day of the period"),
-    neutral("segment", JSONB),
+    neutral("segment", Text, comment="as it is typed; empty: all customers"),
     neutral("digest", Text, comment="of the criteria and of whom it showed: what an approval is bound to"),
     neutral("state", Text),
     neutral("kept", JSONB, comment="how many were found and kept, by reason"),

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from lifecycle.rules.calendar import SINCE_EVER, add_months
+from lifecycle.rules.segment import Segment
 from lifecycle.rules.subscriptions import Policy, Status
 
 PORTION = 2_000
@@ -138,7 +139,7 @@ def _is_closed(subscription: Subscription) -> bool:
     return subscription.status in _CLOSED or subscription.policy in _ENDED_BY_EXPIRY
 
 
-def digest(criteria: Criteria, segment: str, shown: Iterable[tuple[str, date | None]]) -> str:
+def digest(criteria: Criteria, segment: Segment, shown: Iterable[tuple[str, date | None]]) -> str:
     """Stands for the criteria and exactly these customers (code, last appointment): 16 hexadecimal digits."""
     written = hashlib.sha256(f"{criteria.day} {criteria.since} {segment}".encode())
     for code, last in sorted(shown, key=lambda one: one[0]):

@@ -17,8 +17,8 @@ from lifecycle.rendering import mailing as rendering
 from lifecycle.rendering.operator_template import Recipient
 from lifecycle.rules import contact as rules
 from lifecycle.rules.contact import Consent, ContactChannel, Customer
-from lifecycle.rules.mailing import Segment
 from lifecycle.rules.outbox import Channel
+from lifecycle.rules.segment import Segment
 from lifecycle.rules.subscriptions import Policy, Status
 from lifecycle.settings import settings
 from tasks import mailing, mails

@@ -10,7 +10,7 @@ from lifecycle.rendering import mailing as rendering
 from lifecycle.rendering.operator_template import Recipient
 from lifecycle.rendering.templates import Issuer
 from lifecycle.rules.languages import LOCALES
-from lifecycle.rules.mailing import Segment
+from lifecycle.rules.segment import Segment
 from lifecycle.rules.subscriptions import Policy, Status
 from lifecycle.rules.unsubscribing import Unsubscribing
 from lifecycle.settings import settings

@@ -20,9 +20,9 @@ from lifecycle.persistence import customers, mailing, outbox
 from lifecycle.persistence.database import Transaction, transaction
 from lifecycle.persistence.mailing import Selection
 from lifecycle.rules.findings import BadInput
-from lifecycle.rules.mailing import Segment
 from lifecycle.rules.outbox import Channel
 from lifecycle.rules.records import start_of_day
+from lifecycle.rules.segment import Segment
 from lifecycle.rules.subscriptions import Policy, Status
 from lifecycle.rules.unsubscribing import message_of
 from lifecycle.settings import settings

@@ -79,7 +79,7 @@ def upgrade() -> None:
         sa.Column("business_date", sa.Date(), nullable=False),
         sa.Column("period", sa.Text(), nullable=False, comment="of inactivity, as it was asked for"),
         sa.Column("since", sa.Date(), nullable=False, comment="the first day of the period"),
-        sa.Column("segment", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("segment", sa.Text(), nullable=False, comment="as it is typed; empty: all customers"),
         sa.Column(
             "digest",
             sa.Text(),

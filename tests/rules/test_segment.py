@@ -2,7 +2,7 @@
 
 import pytest
 
-from lifecycle.rules.mailing import parts_of
+from lifecycle.rules.segment import parts_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,308 @@
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as some
+from sqlalchemy import Connection, insert, text
+
+from lifecycle.persistence import erasure, runs, tables
+from lifecycle.persistence.database import transaction
+from lifecycle.persistence.erasure import Erasure, Scope
+from lifecycle.persistence.tables import metadata
+from lifecycle.rules.erasure import Criteria, Customer, ErasureState, Fate, Kept, Subscription, decide
+from lifecycle.rules.records import start_of_day
+from lifecycle.rules.segment import Segment
+from lifecycle.rules.subscriptions import Policy, Status
+from tests import cast
+
+ROME = ZoneInfo("Europe/Rome")
+DAY = date(2026, 11, 22)
+CRITERIA = Criteria.of_days(DAY, 365)
+SCOPE = Scope(CRITERIA, Segment(), ROME, "it")
+LATE = CRITERIA.since - timedelta(days=1)
+POLICIES = list(Policy)
+
+
+def customer(db: Connection, code: str, facts: Customer) -> int:
+    """A customer of whom exactly these facts are true."""
+    id_: int = db.execute(
+        insert(tables.customers)
+        .values(code=code, kind="person", name=f"Name {code}", email="c@example.com", created_on=facts.recorded_on)
+        .returning(tables.customers.c.id)
+    ).scalar_one()
+    if facts.last_appointment_on:
+        appointment(db, id_, facts.last_appointment_on)
+    for number, held in enumerate(facts.subscriptions):
+        product = db.execute(text("SELECT id FROM products WHERE code = :code"), {"code": held.policy}).scalar()
+        product = product or cast.product(db, held.policy, held.policy)
+        subscription = cast.subscription(db, f"{code}-{number}", id_, product)
+        db.execute(
+            insert(tables.subscription_status).values(
+                subscription_id=subscription, status=held.status, expires_on=held.expires_on
+            )
+        )
+    for until in facts.held_until:
+        db.execute(
+            insert(tables.holds).values(customer_id=id_, reason=f"until {until}", until_on=until, operator="anna")
+        )
+    if facts.is_owed_or_owes:
+        db.execute(
+            text("""
+            INSERT INTO allocations (customer_id, purpose, amount, currency, rule, business_date)
+            VALUES (:customer, 'credit', 5, 'EUR', 'test', '2020-01-01')"""),
+            {"customer": id_},
+        )
+    if facts.is_being_sent_a_mail:
+        message(db, id_, code, "sending")
+    if facts.has_open_card:
+        cast.card(db, f"PF-{code}", id_, [])
+    return id_
+
+
+def appointment(db: Connection, customer: int, day: date) -> None:
+    at = start_of_day(day, ROME) + timedelta(hours=23)
+    db.execute(
+        insert(tables.appointments).values(
+            code=str(uuid4()), customer_id=customer, starts_at=at, status="no_show", title="Title"
+        )
+    )
+
+
+def message(db: Connection, customer: int, key: str, state: str) -> int:
+    found: int = db.execute(
+        text("""
+        INSERT INTO messages (
+            key, kind, state, recipient, recipient_name, customer_id, business_date, motive, basis, asked_on, digest)
+        VALUES (:key, 'single', :state, 'c@example.com', 'Name', :customer, '2020-01-01', 'contract', 'duty',
+            '2020-01-01', 'd') RETURNING id"""),
+        {"key": key, "state": state, "customer": customer},
+    ).scalar_one()
+    return found
+
+
+def shown(db: Connection, scope: Scope = SCOPE) -> Erasure:
+    run = uuid4()
+    runs.start(db, run, "gdpr-erasure-batch", DAY, dry_run=False, prefect_id=None)
+    return erasure.show(db, scope, erasure.find(db, scope), run, None, timedelta(days=7))
+
+
+def approved(db: Connection, *taken_out: str) -> Erasure:
+    """What is shown now, approved."""
+    seen = shown(db)
+    assert erasure.approve(db, seen.id, "anna", taken_out)
+    return erasure.read(db, seen.id)
+
+
+def erased(db: Connection, plan: Erasure) -> dict[str, int]:
+    return dict(erasure.erase(db, plan, erasure.still_shown(db, plan.id), DAY, ROME))
+
+
+INACTIVE = Customer(date(2015, 1, 1))
+
+days = some.sampled_from([LATE, CRITERIA.since, DAY - timedelta(days=1), DAY, DAY + timedelta(days=1)])
+held = some.builds(
+    Subscription,
+    some.sampled_from(POLICIES),
+    some.sampled_from([Status.ACTIVE, Status.DISABLED, Status.SUSPENDED, Status.DELETED, Status.WITHDRAWN]),
+    days,
+)
+customers = some.builds(
+    Customer,
+    recorded_on=some.sampled_from([date(2015, 1, 1), CRITERIA.since, CRITERIA.since + timedelta(days=1)]),
+    last_appointment_on=some.none() | days,
+    subscriptions=some.lists(held, max_size=2).map(tuple),
+    has_open_card=some.booleans(),
+    is_owed_or_owes=some.booleans(),
+    held_until=some.lists(days, max_size=2, unique=True).map(tuple),
+    is_being_sent_a_mail=some.booleans(),
+)
+
+
+@given(some.lists(customers, min_size=20, max_size=40))
+@hypothesis_settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_the_database_finds_and_keeps_whom_the_rule_does(home: Path, those: list[Customer]) -> None:
+    with transaction() as db:
+        for number, facts in enumerate(those):
+            customer(db, f"C{number:02}", facts)
+        found = erasure.find(db, SCOPE)
+        db.rollback()
+    seen = {it.code: frozenset[Kept]() for it in found.candidates} | {
+        it.code: frozenset(it.reasons) for it in found.kept
+    }
+    decided = {f"C{number:02}": decide(facts, CRITERIA) for number, facts in enumerate(those)}
+    assert seen == {code: reasons for code, reasons in decided.items() if reasons is not None}
+
+
+def test_it_finds_the_day_of_an_appointment_in_business_time(db: Connection) -> None:
+    before, on = (customer(db, code, INACTIVE) for code in ("BEFORE", "ON"))
+    for id_, at in ((before, "2025-11-21 23:59:59+01:00"), (on, "2025-11-22 00:00:00+01:00")):
+        db.execute(
+            insert(tables.appointments).values(
+                code=str(id_), customer_id=id_, starts_at=datetime.fromisoformat(at), status="booked"
+            )
+        )
+    assert [it.code for it in erasure.find(db, SCOPE).candidates] == ["BEFORE"]
+
+
+def test_only_those_of_the_segment_are_found(db: Connection) -> None:
+    customer(db, "A", INACTIVE)
+    db.execute(text("UPDATE customers SET country = 'IT'"))
+    customer(db, "B", INACTIVE)
+    assert [it.code for it in erasure.find(db, SCOPE).candidates] == ["A", "B"]
+    some_ = Scope(CRITERIA, Segment(country=("IT",)), ROME, "it")
+    assert [it.code for it in erasure.find(db, some_).candidates] == ["A"]
+
+
+def full(db: Connection, code: str) -> int:
+    """A customer with something personal in every table that can hold it."""
+    id_ = customer(db, code, INACTIVE)
+    db.execute(
+        text("""
+        UPDATE customers SET phone = 'p', tax_id = 't', street = 's', city = 'c', postcode = 'z', notes = 'n'
+        WHERE id = :id"""),
+        {"id": id_},
+    )
+    appointment(db, id_, date(2019, 1, 1))
+    product = db.execute(text("SELECT id FROM products LIMIT 1")).scalar() or cast.product(db, "SITE", "custom")
+    subscription = cast.subscription(db, f"S-{code}", id_, product)
+    db.execute(text("UPDATE subscriptions SET reference = 'domain' WHERE id = :id"), {"id": subscription})
+    db.execute(
+        insert(tables.subscription_status).values(
+            subscription_id=subscription, status="active", expires_on=date(2020, 1, 1)
+        )
+    )
+    type_ = db.execute(text("SELECT id FROM consent_types LIMIT 1")).scalar() or cast.consent_type(db, "NEWS")
+    db.execute(
+        insert(tables.consents).values(
+            customer_id=id_, consent_type_id=type_, granted_on=date(2019, 1, 1), evidence="paper"
+        )
+    )
+    db.execute(
+        insert(tables.objections).values(
+            customer_id=id_, channel="bulk", objected_on=date(2019, 1, 2), evidence="letter"
+        )
+    )
+    db.execute(insert(tables.holds).values(customer_id=id_, reason="tax", until_on=date(2020, 1, 1), operator="anna"))
+    card = cast.card(db, f"PF-{code}", id_, [], closed_on=date(2020, 1, 1))
+    db.execute(text("UPDATE card_revisions SET document = 'pdf', digest = 'd' WHERE card_id = :id"), {"id": card})
+    sent, queued = (message(db, id_, f"{code}/{state}", state) for state in ("sent", "queued"))
+    db.execute(
+        insert(tables.message_attempts).values(message_id=sent, worker="w", carrier="c", reply="no <c@example.com>")
+    )
+    db.execute(insert(tables.message_bodies).values(message_id=queued, subject="s", text="t", html="h"))
+    payment = db.execute(
+        insert(tables.payments)
+        .values(
+            bank_reference=f"B-{code}",
+            received_on=date(2020, 1, 1),
+            amount=5,
+            currency="EUR",
+            remittance="r",
+            payer="p",
+            iban="i",
+            business_date=date(2020, 1, 1),
+        )
+        .returning(tables.payments.c.id)
+    ).scalar_one()
+    db.execute(
+        text("""
+        INSERT INTO allocations (payment_id, customer_id, card_id, purpose, amount, currency, rule, business_date)
+        VALUES (:payment, :customer, :card, 'card', 5, 'EUR', 'test', '2020-01-01')"""),
+        {"payment": payment, "customer": id_, "card": card},
+    )
+    return id_
+
+
+def everything(db: Connection) -> dict[str, list[tuple[object, ...]]]:
+    return {
+        table.name: sorted((tuple(row) for row in db.execute(table.select())), key=repr)
+        for table in metadata.sorted_tables
+        if not table.name.startswith("erasure") and table.name != "runs"
+    }
+
+
+def test_nothing_personal_of_who_is_erased_is_left_and_nobody_else_is_changed(db: Connection) -> None:
+    bystander = full(db, "STAYS")
+    appointment(db, bystander, DAY)
+    before = everything(db)
+    full(db, "GOES")
+    planted = personal_values(db, "GOES")
+    assert all(planted.values()), planted
+    plan = approved(db)
+    assert erased(db, plan) == {"erased": 1}
+    assert not any(personal_values(db, "GOES").values())
+    states = db.execute(text("SELECT key, state FROM messages WHERE key LIKE 'GOES%' ORDER BY key")).all()
+    assert [tuple(row) for row in states] == [("GOES/queued", "cancelled"), ("GOES/sent", "sent")]
+    after = everything(db)
+    assert {name: [row for row in rows if row not in after[name]] for name, rows in before.items()} == {
+        name: [] for name in before
+    }
+
+
+def personal_values(db: Connection, code: str) -> dict[str, int]:
+    """How many values of the customer there are in each column that does not keep them."""
+    db.execute(
+        text("CREATE TEMPORARY TABLE erasing AS SELECT id AS customer_id FROM customers WHERE code = :code"),
+        {"code": code},
+    )
+    counts = {}
+    for table in metadata.sorted_tables:
+        for column in table.columns:
+            if "rows" in table.info and column.info["personal"] and column.info["fate"] is not Fate.KEPT:
+                empty = "" if isinstance(column.type.python_type, bytes) else f" AND {column.name}::text <> ''"
+                counts[str(column)] = db.execute(
+                    text(f"SELECT count({column.name}) FROM {table.name} WHERE {table.info['rows']}{empty}")
+                ).scalar_one()
+    db.execute(text("DROP TABLE erasing"))
+    counts.pop("message_bodies.attachment")  # of no kind of mail that goes to customers
+    return counts
+
+
+def test_who_was_taken_out_or_has_become_active_is_left_alone(db: Connection) -> None:
+    ids = {code: customer(db, code, INACTIVE) for code in ("GOES", "OUT", "BOOKED", "HELD", "NEW")}
+    db.execute(text("UPDATE customers SET created_on = current_date WHERE code = 'NEW'"))
+    plan = approved(db, "OUT")
+    appointment(db, ids["BOOKED"], DAY + timedelta(days=9))
+    db.execute(insert(tables.holds).values(customer_id=ids["HELD"], reason="tax", until_on=DAY, operator="anna"))
+    assert erased(db, plan) == {"erased": 1, "left out: active again": 1, "left out: hold": 1}
+    left = db.execute(text("SELECT code FROM customers WHERE erased_on IS NULL ORDER BY code")).scalars().all()
+    assert left == ["BOOKED", "HELD", "NEW", "OUT"]
+    assert erasure.outcome(db, plan.id) == {
+        "erased": 1, "taken out": 1, "left out: active again": 1, "left out: hold": 1,
+    }  # fmt: skip
+
+
+def test_it_is_approved_once_and_not_after_it_lapsed_or_was_refused(db: Connection) -> None:
+    customer(db, "A", INACTIVE)
+    plan = approved(db)
+    assert not erasure.approve(db, plan.id, "anna", [])
+    refused = shown(db)
+    assert erasure.end(db, refused.id, ErasureState.REFUSED)
+    assert not erasure.approve(db, refused.id, "anna", ["A"])
+    late = shown(db)
+    db.execute(text("UPDATE erasures SET lapses_at = now() WHERE id = :id"), {"id": late.id})
+    assert not erasure.approve(db, late.id, "anna", [])
+    assert erasure.waiting(db, digest=late.digest) is None
+    assert db.execute(text("SELECT count(*) FROM erasure_candidates WHERE state <> 'shown'")).scalar() == 0
+
+
+def test_erased_again_nothing_happens(db: Connection) -> None:
+    customer(db, "A", INACTIVE)
+    first, second = approved(db), approved(db)
+    assert erased(db, first) == {"erased": 1}
+    assert erased(db, first) == {}
+    assert erased(db, second) == {"left out: erased before": 1}
+
+
+@pytest.mark.parametrize("column", ["name", "email", "notes"])
+def test_nothing_brings_an_erased_customer_back(db: Connection, column: str) -> None:
+    customer(db, "A", INACTIVE)
+    erased(db, approved(db))
+    with pytest.raises(Exception, match="erased_is_nameless"):
+        db.execute(text(f"UPDATE customers SET {column} = 'Back'"))
