@@ -410,4 +410,4 @@ def outcome(db: Connection, erasure: UUID) -> Counter[str]:
         WHERE erasure_id = :erasure GROUP BY state, reason"""),
         {"erasure": erasure},
     )
-    return Counter(dict(rows.tuples()))
+    return Counter(dict(rows.tuples().all()))

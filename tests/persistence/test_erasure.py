@@ -1,5 +1,8 @@
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from time import sleep
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -98,7 +101,9 @@ def approved(db: Connection, *taken_out: str) -> Erasure:
 
 
 def erased(db: Connection, plan: Erasure) -> dict[str, int]:
-    return dict(erasure.erase(db, plan, erasure.still_shown(db, plan.id), DAY, ROME))
+    counts = dict(erasure.erase(db, plan, erasure.still_shown(db, plan.id), DAY, ROME))
+    db.execute(text("DROP TABLE erasing"))  # each would have its own transaction
+    return counts
 
 
 INACTIVE = Customer(date(2015, 1, 1))
@@ -139,7 +144,7 @@ def test_the_database_finds_and_keeps_whom_the_rule_does(home: Path, those: list
     assert seen == {code: reasons for code, reasons in decided.items() if reasons is not None}
 
 
-def test_it_finds_the_day_of_an_appointment_in_business_time(db: Connection) -> None:
+def test_the_period_begins_with_its_first_day_in_business_time(db: Connection) -> None:
     before, on = (customer(db, code, INACTIVE) for code in ("BEFORE", "ON"))
     for id_, at in ((before, "2025-11-21 23:59:59+01:00"), (on, "2025-11-22 00:00:00+01:00")):
         db.execute(
@@ -306,3 +311,86 @@ def test_nothing_brings_an_erased_customer_back(db: Connection, column: str) -> 
     erased(db, approved(db))
     with pytest.raises(Exception, match="erased_is_nameless"):
         db.execute(text(f"UPDATE customers SET {column} = 'Back'"))
+
+
+def waits_for_a_lock(pid: int) -> bool:
+    with transaction() as db:
+        waiting: bool = db.execute(
+            text("SELECT coalesce(wait_event_type = 'Lock', false) FROM pg_stat_activity WHERE pid = :pid"),
+            {"pid": pid},
+        ).scalar_one()
+        return waiting
+
+
+class Erasing(Thread):
+    """Erases in a transaction of its own. `waiting` is True as soon as another one holds it up."""
+
+    def __init__(self, plan: Erasure) -> None:
+        super().__init__()
+        self._plan = plan
+        self._pid = SimpleQueue[int]()
+        self.counts: dict[str, int] = {}
+        self.start()
+
+    def run(self) -> None:
+        with transaction() as db:
+            self._pid.put(db.execute(text("SELECT pg_backend_pid()")).scalar_one())
+            self.counts = erased(db, self._plan)
+
+    def until_it_waits(self) -> None:
+        pid = self._pid.get()
+        while self.is_alive() and not waits_for_a_lock(pid):
+            sleep(0.01)
+        assert self.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "reason"),
+    [
+        (
+            (
+                "INSERT INTO appointments (code, customer_id, starts_at, status) "
+                "SELECT 'A', id, '2026-12-01 09:00+01', 'booked' FROM customers"
+            ),
+            "active again",
+        ),
+        (
+            (
+                "INSERT INTO holds (customer_id, reason, until_on, operator) "
+                "SELECT id, 'tax', '2026-12-01', 'anna' FROM customers"
+            ),
+            "hold",
+        ),
+        (
+            (
+                "WITH term AS (INSERT INTO terms (subscription_id, starts_on, expires_on) "
+                "SELECT id, '2026-01-01', '2026-12-31' FROM subscriptions) "
+                "UPDATE subscription_status SET expires_on = '2026-12-31'"
+            ),
+            "subscription not expired",
+        ),
+        ("UPDATE messages SET state = 'sending' WHERE state = 'queued'", "a mail to it is being sent"),
+    ],
+)
+def test_what_somebody_else_is_recording_is_waited_for(home: Path, meanwhile: str, reason: str) -> None:
+    with transaction() as db:
+        full(db, "A")
+        plan = approved(db)
+    with transaction() as other:
+        other.execute(text(meanwhile))
+        erasing = Erasing(plan)
+        erasing.until_it_waits()
+    erasing.join()
+    assert erasing.counts == {f"left out: {reason}": 1}
+
+
+def test_two_erasures_of_the_same_take_turns(home: Path) -> None:
+    with transaction() as db:
+        full(db, "A")
+        plan = approved(db)
+    with transaction() as db:
+        first = erased(db, plan)
+        second = Erasing(plan)
+        second.until_it_waits()
+    second.join()
+    assert (first, second.counts) == ({"erased": 1}, {})
