@@ -31,6 +31,8 @@ def renew(
             raise BadInput([Finding("subscription", f"{subscription!r} is no subscription's code", "a code")])
         if held.status is Status.DELETED:
             raise BadInput([Finding("subscription", f"{subscription!r} was deleted", "one that is not: sell it anew")])
+        if held.erased:
+            raise BadInput([Finding("subscription", f"the customer of {subscription!r} was erased", "another one's")])
         try:
             term = next_term(held.expires_on, expires_on)
         except NotLater as error:

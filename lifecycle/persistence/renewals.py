@@ -10,22 +10,26 @@ from lifecycle.rules.subscriptions import Status
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A subscription with its present expiry and status."""
+    """A subscription with its present expiry and status; `erased`: its customer is."""
 
     id: int
     expires_on: date
     status: Status
+    erased: bool
 
 
 def held(db: Connection, subscription: str) -> Held | None:
-    """The subscription of that code, locked against sweeps and other renewals; None: nobody holds such a one."""
+    """The subscription of that code, locked against sweeps, renewals and erasure; None: nobody holds such a one."""
     row = db.execute(
         text("""
-        SELECT subscription_id, expires_on, status FROM subscription_status
-        WHERE subscription_id = (SELECT id FROM subscriptions WHERE code = :code) FOR UPDATE"""),
+        SELECT subscription_id, expires_on, status, erased_on IS NOT NULL AS erased
+        FROM subscriptions
+        JOIN subscription_status AS standing ON subscription_id = subscriptions.id
+        JOIN customers ON customers.id = customer_id
+        WHERE subscriptions.code = :code FOR UPDATE OF standing FOR KEY SHARE OF customers"""),
         {"code": subscription},
     ).one_or_none()
-    return Held(row.subscription_id, row.expires_on, Status(row.status)) if row else None
+    return Held(row.subscription_id, row.expires_on, Status(row.status), row.erased) if row else None
 
 
 def add_term(db: Connection, subscription: int, starts_on: date, expires_on: date, now: datetime) -> None:

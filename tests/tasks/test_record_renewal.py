@@ -159,3 +159,11 @@ def test_before_go_live_the_call_is_withheld(disabled: Path, monkeypatch: pytest
     record_renewal("L1", NEXT_MARCH, date(2019, 10, 2))
     assert deliver_now() == {}
     assert rows("SELECT state FROM messages WHERE kind = 'access.enabled'") == [("withheld",)]
+
+
+def test_what_an_erased_customer_held_is_not_renewed(business: Path) -> None:
+    with transaction() as db:
+        db.execute(text("UPDATE customers SET name = '', email = NULL, erased_on = '2019-10-01'"))
+    with pytest.raises(BadInput, match="the customer of 'L1' was erased"):
+        record_renewal("L1", NEXT_MARCH, JULY)
+    assert rows("SELECT count(*) FROM terms") == [(1,)]
