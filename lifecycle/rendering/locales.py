@@ -1,4 +1,4 @@
-"""How dates and numbers are written in each language."""
+"""How dates, numbers and who is erased are written in each language."""
 
 from datetime import date
 from decimal import Decimal
@@ -11,6 +11,12 @@ from babel.numbers import format_currency, format_decimal, get_decimal_symbol, g
 from lifecycle.rules.languages import Locale
 
 _BABEL = {"it": "it_IT", "el": "el_GR", "en": "en_GB"}
+
+_UNKNOWN: dict[Locale, str] = {
+    "it": "Cliente sconosciuto",
+    "el": "Άγνωστος πελάτης",
+    "en": "Unknown customer",
+}
 
 # Babel takes 12 µs for a date; the reports of one month write the same few hundred dates a hundred thousand times.
 _cached = lru_cache(maxsize=4096)
@@ -70,3 +76,8 @@ def percentage(rate: Decimal, locale: Locale) -> str:
 def country(code: str, locale: Locale) -> str:
     """The name of a country by its code of two letters (ISO 3166); anything else stays as it is."""
     return str(Babel(locale).territories.get(code.upper(), code))
+
+
+def customer_name(name: str, locale: Locale) -> str:
+    """`name`, or in its place ``Cliente sconosciuto``: an erased customer's is empty."""
+    return name or _UNKNOWN[locale]

@@ -1,4 +1,4 @@
-"""Dates, amounts and countries as each language writes them."""
+"""Dates, amounts, countries and unknown customers as each language writes them."""
 
 from decimal import Decimal
 
@@ -7,7 +7,7 @@ from babel.numbers import format_currency
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.rendering.locales import country, money, percentage
+from lifecycle.rendering.locales import country, customer_name, money, percentage
 from lifecycle.rules.languages import LOCALES, Locale
 
 
@@ -34,3 +34,11 @@ def test_each_language_has_its_signs(locale: Locale, written: list[str]) -> None
         country("GR", locale),
     ] == written
     assert country("Hellas", locale) == "Hellas"
+
+
+@pytest.mark.parametrize(
+    ("locale", "written"), [("it", "Cliente sconosciuto"), ("el", "Άγνωστος πελάτης"), ("en", "Unknown customer")]
+)
+def test_who_has_no_name_any_more_is_an_unknown_customer(locale: Locale, written: str) -> None:
+    assert customer_name("", locale) == written
+    assert customer_name("Rossi S.r.l.", locale) == "Rossi S.r.l."
