@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lifecycle.persistence import card_documents, customers, open_cards, outbox, reseller_report
-from lifecycle.persistence.database import transaction
+from lifecycle.persistence.card_documents import DocumentErased
+from lifecycle.persistence.database import Transaction, transaction
+from lifecycle.rendering import billing_card
 from lifecycle.rendering import open_cards as spreadsheet
 from lifecycle.rendering import reseller_report as rendering
+from lifecycle.rendering.locales import customer_name
 from lifecycle.rules.billing_card import print_form
 from lifecycle.rules.calendar import month_of
 from lifecycle.rules.findings import BadInput, Finding
@@ -16,7 +19,7 @@ from lifecycle.rules.outbox import State
 from lifecycle.rules.payment import Purpose
 from lifecycle.rules.records import shown
 from lifecycle.settings import settings
-from tasks.issuer import issuer
+from tasks.issuer import issuer, payee
 
 Decision = Literal["sent", "again", "cancel"]
 
@@ -33,10 +36,12 @@ def customer(code: str, day: date | None, *, as_json: bool) -> None:
         found = customers.show(db, code, day or datetime.now(zone).date(), zone)
     if found is None:
         raise BadInput([Finding("CODE", f"{code!r} is no customer's code", "a customer's code")])
+    found["name"] = customer_name(found["name"], settings().locale)
     if as_json:
         print(json.dumps(found, default=_plain, ensure_ascii=False))
         return
-    print(f"{found['code']}  {found['name']}  reseller: {found['reseller'] or 'none'}")
+    erased = f"  erased on {found['erased_on']}" if found["erased_on"] else ""
+    print(f"{found['code']}  {found['name']}{erased}  reseller: {found['reseller'] or 'none'}")
     for held in found["subscriptions"]:
         what = f"{held['code']}  {held['product']} ({held['policy']})  {held['reference']}"
         print(f"{what}  {held['status']}  expires on {held['expires_on']}")
@@ -78,18 +83,18 @@ def _line(text: str | None) -> str:
 
 
 def card(number: str, pdf: Path | None) -> None:
-    """A card in its last revision as a person reads it, or its PDF as it was stored."""
+    """A card in its last revision as a person reads it, or its PDF."""
     with transaction() as db:
         found = card_documents.find(db, number)
         if found is None:
             raise BadInput([Finding("NUMBER", f"{number!r} is no card's number", "one such as PF-2026-000123")])
         if pdf is not None:
-            pdf.write_bytes(card_documents.document(db, found))
+            pdf.write_bytes(_document(db, found))
             return
         shown = card_documents.read(db, [found], settings().locale, shows_vat=True)[found]
         stands = card_documents.stands(db, found)
     print(f"{shown.number}  revision {shown.revision}  {stands.state}{'  trial' if shown.trial else ''}")
-    print(f"{shown.payer.code}  {shown.payer.name}")
+    print(f"{shown.payer.code}  {customer_name(shown.payer.name, settings().locale)}")
     print(f"issued on {shown.issued_on}, payable by {shown.due_on}  {print_form(shown.reference)}")
     for item in shown.items:
         line, what = item.line, f"{item.code}  {item.product}  {item.reference}"
@@ -99,6 +104,15 @@ def card(number: str, pdf: Path | None) -> None:
     print(f"total {shown.total} {shown.currency}, paid {stands.paid}, open {stands.open}")
     for step in stands.allocations:
         print(f"    {step.business_date}  {step.amount} {shown.currency}  {step.rule}")
+
+
+def _document(db: Transaction, card: int) -> bytes:
+    """A card's PDF as it was stored; of an erased customer drawn anew, of the facts that stay, and not kept."""
+    try:
+        return card_documents.document(db, card)
+    except DocumentErased:
+        stays = card_documents.read(db, [card], settings().locale, shows_vat=True)[card]
+        return billing_card.document(stays, payee(), issuer())
 
 
 def report(reseller: str, month: str, xlsx: Path | None) -> None:

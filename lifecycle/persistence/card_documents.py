@@ -119,6 +119,10 @@ class DocumentLost(Exception):
     """The stored document is missing, or is not the one that was stored: nothing may be mailed in its place."""
 
 
+class DocumentErased(DocumentLost):
+    """It went with its customer, who is erased. The card can be drawn anew, of the facts that stay."""
+
+
 def find(db: Connection, number: str) -> int | None:
     """The id of the card with this number; None: there is none."""
     found: int | None = db.execute(text("SELECT id FROM cards WHERE number = :number"), {"number": number}).scalar()
@@ -147,14 +151,19 @@ def stands(db: Connection, card: int) -> Standing:
 
 
 def document(db: Connection, card: int) -> bytes:
-    """The PDF of a card's last revision, exactly as it was stored. Raises DocumentLost."""
+    """The PDF of a card's last revision, exactly as it was stored. Raises DocumentLost, or DocumentErased."""
     row = db.execute(
         text("""
-        SELECT number, cards.revision, document, digest FROM cards
-        LEFT JOIN card_revisions ON card_id = id AND card_revisions.revision = cards.revision
-        WHERE id = :card"""),
+        SELECT number, cards.revision, document, digest,
+            card_id IS NOT NULL AND erased_on IS NOT NULL AND num_nonnulls(document, digest) = 0 AS erased
+        FROM cards
+        JOIN customers ON customers.id = customer_id
+        LEFT JOIN card_revisions ON card_id = cards.id AND card_revisions.revision = cards.revision
+        WHERE cards.id = :card"""),
         {"card": card},
     ).one()
+    if row.erased:
+        raise DocumentErased(f"{row.number}, revision {row.revision}: the document went with its customer")
     if row.document is None or hashlib.sha256(row.document).hexdigest() != row.digest:
         raise DocumentLost(f"{row.number}, revision {row.revision}: the document is not there as it was stored")
     found: bytes = row.document

@@ -12,7 +12,7 @@ from lifecycle.rules.contact import Consent, ConsentType, Customer
 from lifecycle.rules.records import start_of_day
 from lifecycle.rules.subscriptions import Status, status_on
 
-_CUSTOMER = text("SELECT id, code, name FROM customers WHERE code = :code")
+_CUSTOMER = text("SELECT id, code, name, erased_on FROM customers WHERE code = :code")
 
 _SUBSCRIPTIONS = text("""
 SELECT subscriptions.id, subscriptions.code, coalesce(reference, '') AS reference, products.code AS product, policy
@@ -93,7 +93,8 @@ WHERE contacts.customer_id = :customer AND business_date <= :day ORDER BY contac
 def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any] | None:
     """The customer with its subscriptions as of `day` in `zone`; None: no such customer.
 
-    What had begun by then counts as it is known now, and what was sold for later as it was known then.
+    What had begun by then counts as it is known now, and what was sold for later as it was known then. Of one that is
+    erased the name is empty.
     """
     customer = db.execute(_CUSTOMER, {"code": code}).one_or_none()
     if customer is None:
@@ -106,6 +107,7 @@ def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any]
     return {
         "code": customer.code,
         "name": customer.name,
+        "erased_on": customer.erased_on,
         "reseller": period.reseller if period and period.holds_on(day) else None,
         "subscriptions": [_subscription(db, day, end_of_day, *row) for row in subscriptions],
         "messages": [dict(row) for row in messages.mappings()],

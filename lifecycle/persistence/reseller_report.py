@@ -77,8 +77,8 @@ _READ = text("""
 SELECT report.id, report.reseller_id, report.month, reseller.code AS reseller, reseller.name AS reseller_name,
     coalesce(reseller.locale, :default_locale) AS locale, reseller.email,
     section, subscription.code AS licence, coalesce(reference, '') AS reference, customer.code AS customer,
-    customer.name AS customer_name, customer.email IS NOT NULL AS reachable, product.name AS product,
-    line.expires_on, line.access_ends_on
+    customer.name AS customer_name, customer.email IS NOT NULL OR erased_on IS NOT NULL AS reachable,
+    product.name AS product, line.expires_on, line.access_ends_on
 FROM reseller_reports AS report
 JOIN resellers AS reseller ON reseller.id = report.reseller_id
 LEFT JOIN (

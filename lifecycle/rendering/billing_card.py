@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from lifecycle.rendering import payment_code
-from lifecycle.rendering.locales import country, long_day, money, number, percentage, short_day
+from lifecycle.rendering.locales import country, customer_name, long_day, money, number, percentage, short_day
 from lifecycle.rendering.paper import HEIGHT, WIDTH, Page
 from lifecycle.rendering.paper import document as written
 from lifecycle.rendering.payment_code import payload, symbol
@@ -343,7 +343,8 @@ def _parties(page: Page, card: Card) -> float:
 def _customer(page: Page, card: Card, y: float) -> float:
     words, payer = _WORDS[card.locale], card.payer
     page.text(_LEFT, y, words.customer, _LABEL)
-    y = _downwards(page, _LEFT, y + 15, _HEAD_NAME.lines(payer.name, 250, 3), _HEAD_NAME, 13)
+    name = customer_name(payer.name, card.locale)
+    y = _downwards(page, _LEFT, y + 15, _HEAD_NAME.lines(name, 250, 3), _HEAD_NAME, 13)
     for line, most in _address(payer, card.locale):
         y = _downwards(page, _LEFT, y, _TEXT.lines(line, 250, most), _TEXT)
     if payer.tax_id:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lifecycle.rendering.locales import long_day
+from lifecycle.rendering.locales import customer_name, long_day
 from lifecycle.rendering.spreadsheet import Value, spreadsheet
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.open_cards import Age, OpenCards
@@ -207,22 +207,22 @@ def workbook(found: OpenCards, locale: Locale) -> bytes:
         found.day,
         words.date_format,
         [
-            (words.cards, _cards(found, words)),
+            (words.cards, _cards(found, words, locale)),
             (words.by_age, _by_age(found, words)),
-            (words.credits, ((c.customer, c.customer_name, c.currency, c.amount) for c in found.credits)),
-            (words.suspended, _suspended(found)),
+            (words.credits, _credits(found, locale)),
+            (words.suspended, _suspended(found, locale)),
             (words.unassigned, _unassigned(found)),
         ],
     )
 
 
-def _cards(found: OpenCards, words: _Words) -> Iterable[Sequence[Value]]:
+def _cards(found: OpenCards, words: _Words, locale: Locale) -> Iterable[Sequence[Value]]:
     for debt in found.debts:
         state = words.trial if debt.trial else words.part_paid if debt.paid else words.open
         yield (
             debt.number,
             debt.customer,
-            debt.customer_name,
+            customer_name(debt.customer_name, locale),
             debt.issued_on,
             debt.due_on,
             debt.days_overdue(found.day),
@@ -242,14 +242,19 @@ def _by_age(found: OpenCards, words: _Words) -> Iterable[Sequence[Value]]:
         yield line.currency, age, line.cards, line.total, line.paid, line.open
 
 
-def _suspended(found: OpenCards) -> Iterable[Sequence[Value]]:
+def _credits(found: OpenCards, locale: Locale) -> Iterable[Sequence[Value]]:
+    for it in found.credits:
+        yield it.customer, customer_name(it.customer_name, locale), it.currency, it.amount
+
+
+def _suspended(found: OpenCards, locale: Locale) -> Iterable[Sequence[Value]]:
     for it in found.suspended:
         yield (
             it.code,
             it.reference,
             it.product,
             it.customer,
-            it.customer_name,
+            customer_name(it.customer_name, locale),
             it.since,
             it.card,
             it.currency,

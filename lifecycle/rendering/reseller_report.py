@@ -10,7 +10,7 @@ from xlsxwriter import Workbook
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from lifecycle.rendering.locales import long_day, month, number, short_day
+from lifecycle.rendering.locales import customer_name, long_day, month, number, short_day
 from lifecycle.rendering.templates import Content, Issuer, render
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.reseller_report import Line, Report, Section
@@ -24,9 +24,10 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line with its dates and numbers written out."""
+    """A line with its customer's name, dates and numbers written out."""
 
     line: Line
+    customer_name: str
     expires_on: str
     access_ends_on: str
     days_left: str
@@ -63,6 +64,7 @@ def _shown(report: Report, section: Section) -> _List:
     rows = [
         _Row(
             line,
+            customer_name(line.customer_name, locale),
             short_day(line.expires_on, locale),
             short_day(line.access_ends_on, locale),
             number(report.days_left(line), locale),
@@ -179,7 +181,8 @@ def _write(
     sheet.freeze_panes(1, 0)
     sheet.autofilter(0, 0, len(lines), len(headings) - 1)
     for row, line in enumerate(lines, start=1):
-        texts = (line.customer, line.customer_name, line.licence, line.product, line.reference)
+        name = customer_name(line.customer_name, report.locale)
+        texts = (line.customer, name, line.licence, line.product, line.reference)
         for column, value in enumerate(texts):
             sheet.write_string(row, column, value, text)
         sheet.write_datetime(row, 5, line.expires_on, day)

@@ -25,7 +25,8 @@ class Section(StrEnum):
 class Line:
     """One licence in a report. `access_ends_on` is the first day without access.
 
-    `reachable`: we know an e-mail address of its customer.
+    `customer_name` is empty where its customer is erased. `reachable`: we know an address of the customer, or need none any
+    more.
     """
 
     section: Section
