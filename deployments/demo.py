@@ -207,9 +207,9 @@ def _documents(folder: Path) -> Path:
     with transaction() as db:
         standings = reseller_report.standings(db, month_of(LAST_MONTH), None, settings().locale)
         longest = {standing.locale: standing.id for standing in sorted(standings, key=lambda s: s.lines)}
-        for stored in reseller_report.read(db, list(longest.values()), settings().locale):
-            name = f"{stored.report.locale}-{rendering.attachment_name(stored.report)}"
-            (folder / name).write_bytes(rendering.workbook(stored.report))
+        for report in reseller_report.read(db, list(longest.values()), settings().locale):
+            name = f"{report.locale}-{rendering.attachment_name(report)}"
+            (folder / name).write_bytes(rendering.workbook(report))
     for locale in LOCALES:
         cards = [card for code in sample_hosting.codes(locale) for card in _customer(code, LAST_DAY)["cards"]]
         cards.sort(key=lambda card: len(card["lines"]))

@@ -122,7 +122,7 @@ def report(reseller: str, month: str, xlsx: Path | None) -> None:
         stored = reseller_report.read(db, [standing.id for standing in standings], settings().locale)
     if not stored:
         raise BadInput([Finding("RESELLER MONTH", f"no report of {reseller!r} for {month} is stored", "one that is")])
-    made = stored[0].report
+    made = stored[0]
     if xlsx is None:
         print(rendering.content(made, issuer()).text)
     else:
@@ -173,8 +173,10 @@ def resolve(keys: list[str], decision: Decision) -> None:
     with transaction() as db:
         resolved = outbox.resolve(db, keys, state, from_states)
         if wrong := sorted(set(keys) - set(resolved)):
-            fitting = " or ".join(from_states)
-            raise BadInput([Finding(key, f"cannot be decided as {decision}", f"a message {fitting}") for key in wrong])
+            erased = outbox.to_the_erased(db, wrong) if state is State.QUEUED else set()
+            unfit = f"cannot be decided as {decision}", f"a message {' or '.join(from_states)}"
+            gone = "is to a customer who is erased", "a mail that somebody is left to read"
+            raise BadInput([Finding(key, *(gone if key in erased else unfit)) for key in wrong])
 
 
 def _month(text: str) -> date:

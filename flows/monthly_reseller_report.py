@@ -9,16 +9,14 @@ from pydantic import Field
 
 from flows.business_day import now, scheduled_day, today
 from flows.deliver_outbox import deliver_now
-from flows.portions import codes_in, counted
+from flows.portions import codes_in
 from lifecycle.rules.calendar import first_of_month, month_of, scheduled_moment
 from lifecycle.rules.findings import BadInput, Finding
-from lifecycle.rules.reseller_report import Mail, Standing, Wish, mail_for, portions
+from lifecycle.rules.reseller_report import Mail, Standing, Wish, mail_for
 from lifecycle.rules.runs import Summary, Table
 from lifecycle.settings import settings
-from tasks.reseller_report import NOT_RENDERED, Order, make, queue_mails
+from tasks.reseller_report import Order, make, queue_mails
 from tasks.runs import recorded
-
-PORTION_LINES = 2_000
 
 
 def _run_name() -> str:
@@ -75,11 +73,8 @@ def monthly_reseller_report(
         if dry_run:
             summary.counts.update(todo.values())
             return summary
-        summary.failed.add(NOT_RENDERED)
         summary.counts.update(mail for mail in todo.values() if mail not in _QUEUED)
-        to_queue = portions([report for report in standings if todo[report.id] in _QUEUED], PORTION_LINES)
-        cut = [{report.id: todo[report.id] for report in portion} for portion in to_queue]
-        summary.counts.update(counted(queue_mails, "portion", cut, "mails queued", order=order))
+        summary.counts.update(queue_mails(order, {report: mail for report, mail in todo.items() if mail in _QUEUED}))
         deliver_now(summary)
     return summary
 

@@ -6,11 +6,11 @@ from functools import lru_cache
 
 from lifecycle.persistence import card_documents, consent_renewal, licence_expiry, service_expiry
 from lifecycle.persistence import mailing as mailings
+from lifecycle.persistence import reseller_report as reports
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.outbox import Body, Claimed
-from lifecycle.rendering import card_mail, licence_notice, mailing, service_notice
+from lifecycle.rendering import billing_card, card_mail, licence_notice, mailing, reseller_report, service_notice
 from lifecycle.rendering import consent_renewal as renewal_question
-from lifecycle.rendering.billing_card import attachment_name
 from lifecycle.rendering.mailing import Mailing
 from lifecycle.rendering.operator_template import Recipient
 from lifecycle.rendering.templates import Content
@@ -18,6 +18,8 @@ from lifecycle.rules.billing_card import CardKind
 from lifecycle.rules.consent_renewal import KIND as CONSENT_RENEWAL
 from lifecycle.rules.licence_notice import NoticeKind as LicenceNotice
 from lifecycle.rules.mailing import KIND as MAILING
+from lifecycle.rules.reseller_report import KIND as RESELLER_REPORT
+from lifecycle.rules.reseller_report import is_copy
 from lifecycle.rules.service_notice import NoticeKind as ServiceNotice
 from lifecycle.settings import settings
 from tasks.issuer import contact, issuer, payee, unsubscribing
@@ -26,6 +28,15 @@ from tasks.issuer import contact, issuer, payee, unsubscribing
 def written(message: Claimed) -> Body:
     """What the message says. Raises Obsolete where there is nothing to say any more, and DocumentLost."""
     return _WRITERS[message.kind](message)
+
+
+def _reseller_report(message: Claimed) -> Body:
+    with transaction() as db:
+        report = reports.mailed(db, message.id, settings().locale)
+    content = reseller_report.content(report, issuer(), copy=is_copy(message.key))
+    return _body(
+        content, (reseller_report.attachment_name(report), reseller_report.XLSX, reseller_report.workbook(report))
+    )
 
 
 def _licence_notice(message: Claimed) -> Body:
@@ -83,7 +94,7 @@ def _consent_renewal(message: Claimed) -> Body:
 
 
 def _pdf(mail: card_documents.CardMail) -> tuple[str, str, bytes]:
-    return attachment_name(mail.card), "application/pdf", mail.document
+    return billing_card.attachment_name(mail.card), "application/pdf", mail.document
 
 
 def _body(content: Content, attachment: tuple[str, str, bytes] | None = None) -> Body:
@@ -91,6 +102,7 @@ def _body(content: Content, attachment: tuple[str, str, bytes] | None = None) ->
 
 
 _WRITERS: dict[str, Callable[[Claimed], Body]] = {
+    RESELLER_REPORT: _reseller_report,
     **dict.fromkeys(LicenceNotice, _licence_notice),
     **dict.fromkeys(ServiceNotice, _service_notice),
     CardKind.CARD: _card,

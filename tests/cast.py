@@ -28,15 +28,34 @@ def reseller(
 def reports(
     db: Connection, keys: Sequence[str], run_id: UUID, day: date, body: Body | None, to: str = "r@example.com"
 ) -> list[str]:
-    """Queue reports to one reseller. Returns the keys that were new."""
+    """Queue reports to one reseller; without a body, withheld ones. Returns the keys that were new."""
     id_ = db.execute(text("SELECT id FROM resellers WHERE code = 'TO'")).scalar() or reseller(db, "TO")
-    messages = [Message(key, "reseller-report", to, "R", day, run_id, body, reseller_id=id_) for key in keys]
+    messages = [
+        Message(key, "reseller-report", to, "R", day, run_id, body, withheld=body is None, reseller_id=id_)
+        for key in keys
+    ]
     return outbox.queue(db, messages)
 
 
 def customer(db: Connection, code: str) -> int:
     statement = insert(tables.customers).values(code=code, kind="company", name=f"Customer {code}")
     return _id(db, statement.returning(tables.customers.c.id))
+
+
+def erase(db: Connection, code: str) -> None:
+    """Leave of the customer and its cards what an erasure leaves."""
+    db.execute(
+        text("""
+        UPDATE customers SET name = '', email = NULL, phone = NULL, tax_id = NULL, street = NULL, city = NULL,
+            postcode = NULL, notes = NULL, erased_on = '2026-11-20' WHERE code = :code"""),
+        {"code": code},
+    )
+    db.execute(
+        text("""
+        UPDATE card_revisions SET document = NULL, digest = NULL FROM cards JOIN customers ON customers.id = customer_id
+        WHERE card_id = cards.id AND code = :code"""),
+        {"code": code},
+    )
 
 
 def consent_type(db: Connection, code: str, allows: str = "bulk", valid_days: int | None = None) -> int:

@@ -51,7 +51,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A mail to be queued, or `withheld`: recorded without a body, never sent."""
+    """A mail to be queued, or `withheld`: recorded, never sent. Without a body it is written as it is sent."""
 
     key: str
     kind: str
@@ -59,7 +59,8 @@ class Message:
     recipient_name: str
     business_date: date
     run_id: UUID
-    body: Body | None
+    body: Body | None = None
+    withheld: bool = False
     reseller_id: int | None = None
     customer_id: int | None = None
     motive: str | None = None
@@ -115,7 +116,7 @@ def queue(db: Connection, outgoing: Sequence[Message]) -> list[str]:
         {
             "key": m.key,
             "kind": m.kind,
-            "state": State.WITHHELD if m.body is None else State.QUEUED,
+            "state": State.WITHHELD if m.withheld else State.QUEUED,
             "recipient": m.recipient,
             "recipient_name": m.recipient_name,
             "business_date": m.business_date,
@@ -395,6 +396,9 @@ def in_doubt(db: Connection, carrier: str) -> list[str]:
     return list(rows.scalars())
 
 
+_TO_THE_ERASED = """(
+    channel <> 'call' AND EXISTS (SELECT FROM customers WHERE customers.id = customer_id AND erased_on IS NOT NULL))"""
+
 _RESOLVE = text(f"""
 WITH resolved AS (
     UPDATE messages SET state = :state, claimed_by = NULL, lease_until = NULL, due_at = now(),
@@ -404,7 +408,7 @@ WITH resolved AS (
                 (SELECT email FROM customers WHERE customers.id = customer_id),
                 (SELECT email FROM resellers WHERE resellers.id = reseller_id), recipient) END,
         sent_at = CASE WHEN :state = 'sent' THEN clock_timestamp() END
-    WHERE key = ANY(:keys) AND state = ANY(:from_states)
+    WHERE key = ANY(:keys) AND state = ANY(:from_states) AND NOT (:state = 'queued' AND {_TO_THE_ERASED})
     RETURNING messages.*
 ), logged AS ({_LOG.format(sent="resolved")}
 ), dropped AS (
@@ -417,10 +421,17 @@ SELECT key FROM resolved
 def resolve(db: Connection, keys: Sequence[str], state: State, from_states: Sequence[State]) -> list[str]:
     """Move messages that are in one of `from_states` to `state`. Returns the keys that were moved.
 
-    What is queued again goes to the address that is on record now: a wrong one is the commonest reason.
+    What is queued again goes to the address that is on record now: a wrong one is the commonest reason. A mail to a
+    customer who is erased is not.
     """
     found = db.execute(_RESOLVE, {"keys": keys, "state": state, "from_states": list(from_states)})
     return list(found.scalars())
+
+
+def to_the_erased(db: Connection, keys: Sequence[str]) -> set[str]:
+    """Those of `keys` that are of mails to customers who are erased."""
+    found = db.execute(text(f"SELECT key FROM messages WHERE key = ANY(:keys) AND {_TO_THE_ERASED}"), {"keys": keys})
+    return set(found.scalars())
 
 
 def listed(db: Connection, states: Sequence[State], most: int) -> list[Row[Any]]:

@@ -1,15 +1,23 @@
 """Reseller reports: found, stored and read by a few statements for all resellers together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
 from lifecycle.rules.languages import Locale
-from lifecycle.rules.reseller_report import ACCESS_ENDS_AFTER_MONTHS, EXPIRING_MONTHS, Line, Report, Section, Standing
+from lifecycle.rules.reseller_report import (
+    ACCESS_ENDS_AFTER_MONTHS,
+    EXPIRING_MONTHS,
+    KIND,
+    Line,
+    Report,
+    Section,
+    Standing,
+)
 
 # As of :day and as known at :known_at. The association is the period with the latest start up to :day, the expiry that
 # of the term with the latest start, each in its last recorded version. The CASE is `reseller_report.section_on`.
@@ -56,11 +64,11 @@ SELECT count(*) FROM made
 """)
 
 # By report and not by join: of what was written a moment ago the planner knows nothing, and may take it to be empty.
-_STATES = text("""
+_STATES = text(f"""
 SELECT report.id, reseller.code, coalesce(reseller.locale, :default_locale) AS locale,
     reseller.email IS NOT NULL AS reachable, (
         SELECT state FROM messages
-        WHERE key = 'reseller-report/' || reseller.code || '/' || to_char(month, 'YYYY-MM')
+        WHERE key = '{KIND}/' || reseller.code || '/' || to_char(month, 'YYYY-MM')
     ) AS message, lines.*
 FROM reseller_reports AS report
 JOIN resellers AS reseller ON reseller.id = reseller_id
@@ -74,9 +82,9 @@ ORDER BY reseller.code COLLATE "C"
 """)
 
 _READ = text("""
-SELECT report.id, report.reseller_id, report.month, reseller.code AS reseller, reseller.name AS reseller_name,
-    coalesce(reseller.locale, :default_locale) AS locale, reseller.email,
-    section, subscription.code AS licence, coalesce(reference, '') AS reference, customer.code AS customer,
+SELECT report.id, report.month, reseller.code AS reseller, reseller.name AS reseller_name,
+    coalesce(reseller.locale, :default_locale) AS locale, section,
+    subscription.code AS licence, coalesce(reference, '') AS reference, customer.code AS customer,
     customer.name AS customer_name, customer.email IS NOT NULL OR erased_on IS NOT NULL AS reachable,
     product.name AS product, line.expires_on, line.access_ends_on
 FROM reseller_reports AS report
@@ -90,16 +98,6 @@ LEFT JOIN (
 WHERE report.id = ANY(:reports)
 ORDER BY report.id, expires_on, subscription.code COLLATE "C"
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A report as stored, with whom it is for. `email` is None where we know no address."""
-
-    id: int
-    reseller_id: int
-    email: str | None
-    report: Report
 
 
 def make(
@@ -137,10 +135,44 @@ def standings(db: Connection, day: date, resellers: Sequence[str] | None, defaul
     return [Standing(*row) for row in rows]
 
 
-def read(db: Connection, reports: Sequence[int], default_locale: Locale) -> list[Stored]:
+def read(db: Connection, reports: Sequence[int], default_locale: Locale) -> list[Report]:
     """Stored reports with the names as they are now; lines by expiry, then licence."""
     rows = db.execute(_READ, {"reports": reports, "default_locale": default_locale})
-    return [_stored(list(lines)) for _, lines in groupby(rows, key=lambda row: row.id)]
+    return [_report(list(lines)) for _, lines in groupby(rows, key=lambda row: row.id)]
+
+
+def mailed(db: Connection, message: int, default_locale: Locale) -> Report:
+    """The stored report that a queued mail brings."""
+    stored = db.execute(
+        text("""
+        SELECT report.id FROM messages JOIN reseller_reports AS report USING (reseller_id)
+        WHERE messages.id = :message AND month = business_date"""),
+        {"message": message},
+    ).scalar_one()
+    [report] = read(db, [stored], default_locale)
+    return report
+
+
+class Addressee(NamedTuple):
+    """The reseller whom a stored report is for; `email` is None where we know no address."""
+
+    report: int
+    reseller_id: int
+    reseller: str
+    name: str
+    email: str | None
+
+
+def addressees(db: Connection, reports: Sequence[int]) -> list[Addressee]:
+    """For whom these stored reports are, by report."""
+    rows = db.execute(
+        text("""
+        SELECT report.id, reseller.id, code, name, email
+        FROM reseller_reports AS report JOIN resellers AS reseller ON reseller.id = reseller_id
+        WHERE report.id = ANY(:reports) ORDER BY report.id"""),
+        {"reports": reports},
+    )
+    return [Addressee(*row) for row in rows]
 
 
 def unknown(db: Connection, codes: Sequence[str]) -> list[str]:
@@ -154,7 +186,7 @@ def unknown(db: Connection, codes: Sequence[str]) -> list[str]:
     return list(rows.scalars())
 
 
-def _stored(rows: list[Row[tuple[object, ...]]]) -> Stored:
+def _report(rows: list[Row[Any]]) -> Report:
     first = rows[0]
     lines = [
         Line(
@@ -171,5 +203,4 @@ def _stored(rows: list[Row[tuple[object, ...]]]) -> Stored:
         for row in rows
         if row.section is not None
     ]
-    report = Report(first.reseller, first.reseller_name, first.locale, first.month, lines)
-    return Stored(first.id, first.reseller_id, first.email, report)
+    return Report(first.reseller, first.reseller_name, first.locale, first.month, lines)

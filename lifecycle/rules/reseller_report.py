@@ -1,6 +1,6 @@
 """The reseller report: which of a reseller's licences stand in which of its three lists on a day."""
 
-from collections.abc import Iterable, Iterator
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -8,6 +8,8 @@ from enum import StrEnum
 from lifecycle.rules.calendar import add_months, first_day_after
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.outbox import State
+
+KIND = "reseller-report"
 
 EXPIRING_MONTHS = 2
 ACCESS_ENDS_AFTER_MONTHS = 6
@@ -25,8 +27,8 @@ class Section(StrEnum):
 class Line:
     """One licence in a report. `access_ends_on` is the first day without access.
 
-    `customer_name` is empty where its customer is erased. `reachable`: we know an address of the customer, or need none any
-    more.
+    `customer_name` is empty where its customer is erased. `reachable`: we know an e-mail address of its customer, or
+    need none any more.
     """
 
     section: Section
@@ -61,6 +63,20 @@ class Report:
     def days_left(self, line: Line) -> int:
         """Days with access that `line` still has, the report's day included."""
         return (line.access_ends_on - self.day).days
+
+
+_OF_COPY = re.compile(r"/copy/[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+
+
+def mail_key(reseller: str, day: date, copied_on: date | None = None) -> str:
+    """The natural key of the mail of the month that begins on `day`, or of its copy of another day."""
+    key = f"{KIND}/{reseller}/{day:%Y-%m}"
+    return f"{key}/copy/{copied_on}" if copied_on else key
+
+
+def is_copy(key: str) -> bool:
+    """Whether a mail with this key is a copy, whatever the reseller's code."""
+    return _OF_COPY.search(key) is not None
 
 
 def access_ends_on(expires_on: date) -> date:
@@ -141,21 +157,3 @@ def mail_for(report: Standing, wish: Wish) -> Mail:
     if wish.skip_empty and not report.lines:
         return Mail.EMPTY
     return Mail.QUEUE if wish.live else Mail.WITHHOLD
-
-
-def portions(reports: Iterable[Standing], most_lines: int) -> Iterator[list[Standing]]:
-    """Cut reports into portions of about `most_lines` lines; one large report is a portion of its own.
-
-    A report counts as ten lines more than it has, for the mail around them.
-    """
-    portion: list[Standing] = []
-    size = 0
-    for report in reports:
-        weight = report.lines + 10
-        if portion and size + weight > most_lines:
-            yield portion
-            portion, size = [], 0
-        portion.append(report)
-        size += weight
-    if portion:
-        yield portion

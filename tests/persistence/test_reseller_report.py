@@ -102,7 +102,7 @@ def test_sql_and_rule_put_each_licence_in_the_same_single_list(
     standings = reseller_report.standings(db, day, None, "en")
     stored = reseller_report.read(db, [s.id for s in standings], "en")
 
-    lines = [(s.report.reseller, line) for s in stored for line in s.report.lines]
+    lines = [(report.reseller, line) for report in stored for line in report.lines]
     assert len(lines) == len(expected)  # the lists are disjoint: a licence that stood in two would be there twice
     assert {(r, line.licence): (line.section, line.access_ends_on) for r, line in lines} == expected
     figures = Counter((reseller, line.section.value) for reseller, line in lines)

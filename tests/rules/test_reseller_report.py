@@ -9,8 +9,9 @@ from lifecycle.rules.reseller_report import (
     Standing,
     Wish,
     access_ends_on,
+    is_copy,
     mail_for,
-    portions,
+    mail_key,
     section_on,
 )
 
@@ -80,9 +81,10 @@ def test_each_report_has_one_mail(report: Standing, asked: Wish, mail: Mail) -> 
     assert mail_for(report, asked) is mail
 
 
-def test_portions_hold_all_reports_and_about_the_lines_asked_for() -> None:
-    reports = [standing(lines=n) for n in (5, 500, 3, 0, 40, 2000, 1)]
-    cut = list(portions(reports, 100))
-    assert [report for portion in cut for report in portion] == reports
-    assert [[report.lines for report in portion] for portion in cut] == [[5], [500], [3, 0, 40], [2000], [1]]
-    assert list(portions([], 100)) == []
+@pytest.mark.parametrize("reseller", ["R1", "A/B", "R/copy/2019-10-02"])
+def test_the_key_of_a_mail_says_whether_it_is_a_copy(reseller: str) -> None:
+    first, copy = mail_key(reseller, OCTOBER), mail_key(reseller, OCTOBER, date(2019, 10, 2))
+    assert first == f"reseller-report/{reseller}/2019-10"
+    assert copy == f"{first}/copy/2019-10-02"
+    assert not is_copy(first)
+    assert is_copy(copy)

@@ -1,10 +1,15 @@
 """Reports of the sample business: what they show, and that the past can be reported again as it was known."""
 
 import csv
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
+import openpyxl
 import pytest
 from sqlalchemy import text
 
@@ -16,8 +21,11 @@ from lifecycle.rendering.templates import Issuer
 from lifecycle.rules.calendar import scheduled_moment
 from lifecycle.rules.reseller_report import Mail, Section, Standing
 from lifecycle.settings import settings
+from tasks.delivery import FAILED
 from tasks.import_records import import_files
 from tasks.reseller_report import Order, make, queue_mails
+from tests import cast
+from tests.sweeping import deliver_now
 
 AUGUST = date(2019, 8, 1)
 
@@ -54,8 +62,8 @@ def documents(day: date) -> dict[str, tuple[str, str, str, bytes]]:
     with transaction() as db:
         standings = reseller_report.standings(db, day, None, "en")
         stored = reseller_report.read(db, [standing.id for standing in standings], "en")
-    contents = {s.report.reseller: (rendering.content(s.report, Issuer("Issuer")), s.report) for s in stored}
-    return {code: (c.subject, c.text, c.html, rendering.workbook(report)) for code, (c, report) in contents.items()}
+    contents = [(report, rendering.content(report, Issuer("Issuer"))) for report in stored]
+    return {report.reseller: (c.subject, c.text, c.html, rendering.workbook(report)) for report, c in contents}
 
 
 @pytest.fixture
@@ -108,12 +116,91 @@ def test_no_licence_is_in_two_reports_and_every_list_is_in_use(business: Path) -
     assert any(s.lines == 0 for s in standings)
 
 
-def test_a_report_that_cannot_be_rendered_does_not_hold_up_the_others(business: Path) -> None:
+def test_a_report_that_cannot_be_written_does_not_hold_up_the_others_and_is_sent_when_it_can(business: Path) -> None:
     import_files.fn(business, datetime.now(UTC), dry_run=False)
     order = order_of(date(2019, 9, 1))
     _, standings = make.fn(order, dry_run=False)
     bad, *good = [s for s in standings if s.reachable and s.lines]
     with transaction() as db:  # a language that nobody wrote
         db.execute(text("UPDATE resellers SET locale = 'xx' WHERE code = :code"), {"code": bad.reseller})
-    counts = queue_mails.fn(order, {s.id: Mail.QUEUE for s in [bad, *good]})
-    assert counts == {Mail.QUEUE: len(good), "report cannot be rendered": 1}
+    assert queue_mails.fn(order, {s.id: Mail.QUEUE for s in [bad, *good]}) == {Mail.QUEUE: 1 + len(good)}
+    assert deliver_now() == {"sent": len(good), FAILED: 1}
+    with transaction() as db:
+        db.execute(text("UPDATE resellers SET locale = 'el' WHERE code = :code"), {"code": bad.reseller})
+    assert queue_mails.fn(order, {bad.id: Mail.AGAIN}) == {Mail.AGAIN: 1}
+    assert deliver_now() == {"sent": 1}
+
+
+def test_a_copy_says_that_it_is_one_and_a_first_mail_does_not(home: Path, business: Path) -> None:
+    import_files.fn(business, datetime.now(UTC), dry_run=False)
+    order = order_of(AUGUST)
+    one = next(s for s in make.fn(order, dry_run=False)[1] if s.reachable and s.locale == "en")
+    queue_mails.fn(order, {one.id: Mail.QUEUE})
+    deliver_now()
+    assert [queue_mails.fn(order, {one.id: Mail.COPY}) for _ in range(2)] == [{Mail.COPY: 1}, {Mail.ALREADY_THERE: 1}]
+    deliver_now()
+    subjects = sorted(mail["Subject"] for mail in mails(home))
+    assert subjects == ["Your customers’ licences: August 2019", "[Copy] Your customers’ licences: August 2019"]
+
+
+def test_a_customer_who_is_erased_before_the_mail_leaves_is_not_named_in_it(home: Path, business: Path) -> None:
+    import_files.fn(business, datetime.now(UTC), dry_run=False)
+    order = order_of(AUGUST)
+    one, code, name = listed(order)
+    queue_mails.fn(order, {one.id: Mail.QUEUE})
+    with transaction() as db:
+        assert db.execute(text("SELECT count(*) FROM message_bodies")).scalar() == 0
+        cast.erase(db, code)
+    assert deliver_now() == {"sent": 1}
+    [mail] = mails(home)
+    [sheet] = mail.iter_attachments()
+    plain, page = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert plain
+    assert page
+    assert f"- Unknown customer ({code})" in plain.get_content()
+    assert f"<td>Unknown customer<br><small>{code}</small></td>" in page.get_content()
+    cells = [row for each in openpyxl.load_workbook(BytesIO(sheet.get_content())) for row in each.values]
+    assert ("Unknown customer", code) in {(row[1], row[0]) for row in cells}
+    assert name not in f"{plain.get_content()}{page.get_content()}{cells}"
+
+
+def test_a_past_month_has_the_same_figures_after_an_erasure_stored_or_made_anew(business: Path) -> None:
+    import_files.fn(business, datetime.now(UTC), dry_run=False)
+    order = order_of(AUGUST)
+    one, code, name = listed(order)
+    before, shown = make.fn(order, dry_run=False)[1], documents(AUGUST)
+    with transaction() as db:
+        cast.erase(db, code)
+    stored = documents(AUGUST)
+    assert stored[one.reseller][1] == shown[one.reseller][1].replace(name, "Unknown customer")
+    assert {code for code in shown if stored[code] != shown[code]} == {one.reseller}
+    with transaction() as db:
+        db.execute(text("TRUNCATE reseller_reports CASCADE"))
+    anew = make.fn(order, dry_run=False)[1]
+    assert [replace(s, id=0) for s in anew] == [replace(s, id=0) for s in before]
+    assert documents(AUGUST) == stored
+
+
+def test_nobody_is_asked_for_the_address_of_an_erased_customer(business: Path) -> None:
+    import_files.fn(business, datetime.now(UTC), dry_run=False)
+    order = order_of(AUGUST)
+    one, code, _ = listed(order)
+    with transaction() as db:
+        cast.erase(db, code)
+        [report] = reseller_report.read(db, [one.id], "en")
+    assert code in {line.customer for line in report.lines}
+    assert code not in {line.customer for line in report.unreached()}
+
+
+def listed(order: Order) -> tuple[Standing, str, str]:
+    """A stored report in English, and a customer with an address in it whose licence is disabled: code and name."""
+    standings = [s for s in make.fn(order, dry_run=False)[1] if s.reachable and s.locale == "en" and s.disabled]
+    with transaction() as db:
+        [report] = reseller_report.read(db, [standings[0].id], "en")
+    line = next(line for line in report.section(Section.DISABLED) if line.reachable)
+    return standings[0], line.customer, line.customer_name
+
+
+def mails(home: Path) -> list[EmailMessage]:
+    read = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in (home / "mail" / "new").iterdir()]
+    return [mail for mail in read if isinstance(mail, EmailMessage)]
