@@ -177,7 +177,7 @@ app.command(show)
 
 @show.command
 def customer(code: str, *, on: date | None = None, json: bool = False) -> None:
-    """A customer with subscriptions, terms, transitions, messages, cards, payments, consents and contacts.
+    """A customer with subscriptions, terms, transitions, messages, cards, payments, consents, contacts and holds.
 
     Parameters
     ----------

@@ -60,6 +60,7 @@ def customer(code: str, day: date | None, *, as_json: bool) -> None:
     for currency, credit in found["credit"].items():
         print(f"credit  {credit} {currency}")
     _print_contact(found)
+    _print_holds(found)
 
 
 def _print_contact(found: dict[str, Any]) -> None:
@@ -75,6 +76,12 @@ def _print_contact(found: dict[str, Any]) -> None:
         ground = contact["consent_type"] or contact["motive"] or ""
         what = f"{contact['channel']}  {contact['basis']} {ground}  by {contact['operator'] or 'a rule'}"
         print(f"{contact['business_date']}  {what}  {contact['key']}")
+
+
+def _print_holds(found: dict[str, Any]) -> None:
+    for hold in found["holds"]:
+        by = f"by {hold['operator']}  recorded {_plain(hold['recorded_at'])}"
+        print(f"hold until {hold['until_on']}  {_line(hold['reason'])}  {by}")
 
 
 def _line(text: str | None) -> str:

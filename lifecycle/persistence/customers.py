@@ -89,6 +89,13 @@ LEFT JOIN consent_types ON consent_types.id = consent_type_id
 WHERE contacts.customer_id = :customer AND business_date <= :day ORDER BY contacts.id
 """)
 
+_HOLDS = text("""
+SELECT reason, until_on, operator, recorded_at FROM (
+    SELECT DISTINCT ON (reason) * FROM holds WHERE customer_id = :customer AND recorded_at < :end_of_day
+    ORDER BY reason, id DESC
+) AS hold ORDER BY id
+""")
+
 
 def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any] | None:
     """The customer with its subscriptions as of `day` in `zone`; None: no such customer.
@@ -117,6 +124,7 @@ def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any]
         "consents": _consents(db, customer.id, day),
         "objections": [dict(row) for row in db.execute(_OBJECTIONS, asked).mappings()],
         "contacts": [dict(row) for row in db.execute(_CONTACTS, asked).mappings()],
+        "holds": [dict(row) for row in db.execute(_HOLDS, asked | {"end_of_day": end_of_day}).mappings()],
     }
 
 
