@@ -21,6 +21,7 @@ from sqlalchemy import (
     Connection,
     Date,
     Integer,
+    Label,
     MetaData,
     Select,
     Subquery,
@@ -30,6 +31,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    delete,
     exists,
     func,
     insert,
@@ -48,6 +50,7 @@ from lifecycle.persistence.subscription_status import IMPORTED, Learned, follow_
 from lifecycle.persistence.tables import (
     Instant,
     Money,
+    appointments,
     associations,
     consent_types,
     consents,
@@ -55,6 +58,7 @@ from lifecycle.persistence.tables import (
     customers,
     motives,
     objections,
+    operators,
     products,
     resellers,
     subscription_status,
@@ -97,8 +101,13 @@ _TYPES: dict[str, Any] = {
     "granted_on": Date,
     "withdrawn_on": Date,
     "objected_on": Date,
+    "starts_at": Instant,
+    "administrator": Boolean,
 }
-_MASTER = {table.name: table for table in (resellers, customers, products, subscriptions, consent_types, motives)}
+_MASTER = {
+    table.name: table
+    for table in (resellers, customers, products, subscriptions, consent_types, motives, appointments, operators)
+}
 _REFERENCES = (
     ("customers", "reseller", resellers),
     ("associations", "reseller", resellers),
@@ -109,6 +118,13 @@ _REFERENCES = (
     ("consents", "customer", customers),
     ("consents", "consent_type", consent_types),
     ("objections", "customer", customers),
+    ("appointments", "customer", customers),
+)
+# What belongs to one belongs to it for ever.
+_OWNERS = (
+    ("subscriptions", "customer", customers, "what is sold anew is a new subscription"),
+    ("subscriptions", "product", products, "what is sold anew is a new subscription"),
+    ("appointments", "customer", customers, "what is agreed with another is a new appointment"),
 )
 _PERIODS = (
     ("associations", "from_on", "until_on"),
@@ -120,6 +136,15 @@ _PERIODS = (
 _STREAMED = {"yield_per": 1_000}
 # Fewer new rows do not change a plan.
 _ANALYZE_FROM = 1_000
+
+
+def keep_out(db: Connection) -> None:
+    """From here to the end of the transaction no import acts; one that is under way ends first.
+
+    For erasing: an import decides by what it has read of a customer, and so must see all of an erasure or nothing.
+    To be called before any row is locked.
+    """
+    db.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
 
 
 def stage(db: Connection, files: Iterable[File]) -> Staging:
@@ -179,7 +204,8 @@ def check(
         staged = staging[name]
         early = select(staged.c.line, cast(staged.c[last], Text)).where(staged.c[last] < staged.c[first])
         _add(db, early, findings, f"{name}.csv", last, f"is before {first}", f"a day on or after {first}")
-    _sold_to_another(db, staging["subscriptions"], findings)
+    for name, column, owner, instead in _OWNERS:
+        _moved(db, staging[name], _MASTER[name], column, owner, instead, findings)
     _contradictions(db, _term_rows(staging), ["expires_on"], "one expiry for a term at a time", findings)
     _contradictions(
         db,
@@ -233,16 +259,17 @@ def _unknown(
     _add(db, rows, findings, file, column, "is not known", expected)
 
 
-def _sold_to_another(db: Connection, staged: Table, findings: Findings) -> None:
-    for column, owner in (("customer", customers), ("product", products)):
-        rows = (
-            select(staged.c.line, staged.c[column])
-            .join(subscriptions, subscriptions.c.code == staged.c.code)
-            .join(owner, owner.c.id == subscriptions.c[f"{column}_id"])
-            .where(owner.c.code != staged.c[column])
-        )
-        expected = f"the same {column} as before: what is sold anew is a new subscription"
-        _add(db, rows, findings, "subscriptions.csv", column, f"is another {column}", expected)
+def _moved(
+    db: Connection, staged: Table, target: Table, column: str, owner: Table, instead: str, findings: Findings
+) -> None:
+    rows = (
+        select(staged.c.line, staged.c[column])
+        .join(target, target.c.code == staged.c.code)
+        .join(owner, owner.c.id == target.c[f"{column}_id"])
+        .where(owner.c.code != staged.c[column])
+    )
+    expected = f"the same {column} as before: {instead}"
+    _add(db, rows, findings, f"{target.name}.csv", column, f"is another {column}", expected)
 
 
 def _term_rows(staging: Staging) -> Select[Any]:
@@ -335,12 +362,16 @@ def record(
 ) -> Counts:
     """Write what was staged and found sound. Master data follow the files' `given` columns; other columns stay.
 
+    Nobody comes back with an older file: erased customers stay as they are, and so does what is theirs, nameless.
+
     `calls`: the states of those about renewed access. Returns counts such as "customers new",
     "customers changed", "customers unchanged", "terms added", and "subscriptions brought back" where there are any.
     """
+    counts: Counts = Counter()
+    if erased := _leave_out_erased(db, staging["customers"]):
+        counts["customers erased, left as they are"] = erased
     # Looked up before the customers' own rows take the new reseller over.
     db.execute(_MOVES)
-    counts: Counts = Counter()
     for name, source in (
         ("resellers", select(staging["resellers"])),
         ("products", select(staging["products"])),
@@ -348,6 +379,8 @@ def record(
         ("subscriptions", _subscriptions(staging)),
         ("consent_types", select(staging["consent_types"])),
         ("motives", select(staging["motives"])),
+        ("operators", select(staging["operators"])),
+        ("appointments", _appointments(staging)),
     ):
         if name in given:
             counts.update(_merge(db, _MASTER[name], staging[name], source.subquery(), given[name], now))
@@ -369,6 +402,11 @@ def record(
     return counts
 
 
+def _leave_out_erased(db: Connection, staged: Table) -> int:
+    """Take who is erased out of the staged customers. Returns how many rows that were."""
+    return _rows(db, delete(staged).where(staged.c.code == customers.c.code, customers.c.erased_on.is_not(None)))
+
+
 def _customers(staging: Staging) -> Select[Any]:
     """Customers with the reseller that this import or the last one named."""
     staged = staging["customers"]
@@ -382,10 +420,11 @@ def _customers(staging: Staging) -> Select[Any]:
 
 def _subscriptions(staging: Staging) -> Select[Any]:
     staged = staging["subscriptions"]
-    described = ("line", "code", "reference", "quantity", "unit_price", "auto_renew", "charge_method")
+    described = ("line", "code", "quantity", "unit_price", "auto_renew", "charge_method")
     return (
         select(
             *(staged.c[name] for name in described),
+            _unless_erased(staged.c.reference),
             customers.c.id.label("customer_id"),
             products.c.id.label("product_id"),
             staged.c.starts_on.label("anchor"),
@@ -393,6 +432,19 @@ def _subscriptions(staging: Staging) -> Select[Any]:
         .join(customers, customers.c.code == staged.c.customer)
         .join(products, products.c.code == staged.c.product)
     )
+
+
+def _appointments(staging: Staging) -> Select[Any]:
+    staged = staging["appointments"]
+    described = (staged.c[name] for name in ("line", "code", "starts_at", "status"))
+    return select(*described, _unless_erased(staged.c.title), customers.c.id.label("customer_id")).join(
+        customers, customers.c.code == staged.c.customer
+    )
+
+
+def _unless_erased(described: Column[Any]) -> Label[Any]:
+    """What a file says of a customer; of one that is erased, nothing."""
+    return case((customers.c.erased_on.is_(None), described)).label(described.name)
 
 
 def _merge(db: Connection, target: Table, staged: Table, source: Subquery, given: set[str], now: datetime) -> Counts:
@@ -487,8 +539,7 @@ def _add_consents(db: Connection, staging: Staging, now: datetime) -> int:
             consent_types.c.id,
             staged.c.granted_on,
             staged.c.withdrawn_on,
-            # What was blanked does not come back with an older file.
-            case((customers.c.erased_on.is_(None), staged.c.evidence)),
+            _unless_erased(staged.c.evidence),
             staged.c.recorded_at,
         )
         .select_from(staged)

@@ -16,6 +16,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from lifecycle.rules.addresses import is_address
+from lifecycle.rules.appointments import AppointmentStatus
 from lifecycle.rules.calendar import SINCE_EVER
 from lifecycle.rules.contact import ContactChannel
 from lifecycle.rules.findings import Finding
@@ -98,7 +99,7 @@ class Block:
 
 def files(zone: ZoneInfo, now: datetime) -> dict[str, File]:
     """All files by name. Times without an offset are in `zone`; nothing can have been recorded after `now`."""
-    recorded_at = Column("recorded_at", moments(zone, now), "nothing")
+    recorded_at = Column("recorded_at", moments_until(now, zone), "nothing")
     said_on = days_until(now.astimezone(zone).date())
     locale = Column("locale", choices(LOCALES), "nothing")
     listed = (
@@ -183,6 +184,25 @@ def files(zone: ZoneInfo, now: datetime) -> dict[str, File]:
         File("motives", (code("code"), Column("title", texts(300)), Column("duty", booleans, "nothing", "false"))),
         File(
             "objections", (code("customer"), Column("channel", choices(ContactChannel)), Column("objected_on", said_on))
+        ),
+        File(
+            "appointments",
+            (
+                code("code"),
+                code("customer"),
+                Column("starts_at", moments(zone)),
+                Column("status", choices(AppointmentStatus)),
+                _optional("title"),
+            ),
+        ),
+        File(
+            "operators",
+            (
+                code("code"),
+                _NAME,
+                Column("email", addresses),
+                Column("administrator", booleans, "nothing", "false"),
+            ),
         ),
     )
     return {file.name: file for file in listed}
@@ -397,16 +417,16 @@ def days_until(last: date) -> Parser:
     return each(one)
 
 
-def moments(zone: ZoneInfo, now: datetime) -> Parser:
-    """Days, which are their start in `zone`, and times, by their offset or else in `zone`; none after `now`."""
+def moments(zone: ZoneInfo) -> Parser:
+    """Days, which are their start in `zone`, and times, by their offset or else in `zone`."""
+    return each(lambda value: _moment(value, zone).isoformat())
+
+
+def moments_until(now: datetime, zone: ZoneInfo) -> Parser:
+    """Moments at which something was learned: none after `now`."""
 
     def one(value: str) -> str:
-        try:
-            moment = _moment(value, zone)
-        except ValueError:
-            raise Malformed(
-                "is not a date or time", "YYYY-MM-DD or YYYY-MM-DDThh:mm:ss, with an offset or in business time"
-            ) from None
+        moment = _moment(value, zone)
         if moment > now:
             raise Malformed("is in the future", "a moment that has passed: when the business learned it")
         return moment.isoformat()
@@ -415,14 +435,18 @@ def moments(zone: ZoneInfo, now: datetime) -> Parser:
 
 
 def _moment(value: str, zone: ZoneInfo) -> datetime:
-    """The instant in UTC. Raises ValueError."""
-    if _DAY.fullmatch(value):
-        return start_of_day(date.fromisoformat(_day(value)), zone)
-    if not _MOMENT.fullmatch(value):
-        raise ValueError("not an ISO date and time")
-    _day(value[:10])
-    moment = datetime.fromisoformat(value)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    """The instant in UTC."""
+    try:
+        if _DAY.fullmatch(value):
+            return start_of_day(date.fromisoformat(_day(value)), zone)
+        if _MOMENT.fullmatch(value):
+            _day(value[:10])
+            moment = datetime.fromisoformat(value)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except ValueError:
+        pass
+    expected = "YYYY-MM-DD or YYYY-MM-DDThh:mm:ss, with an offset or in business time"
+    raise Malformed("is not a date or time", expected)
 
 
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:

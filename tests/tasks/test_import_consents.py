@@ -11,11 +11,9 @@ from lifecycle.persistence.database import transaction
 from lifecycle.rules.consents import Said
 from lifecycle.rules.findings import BadInput
 from tasks.consents import By, record_consent
-from tasks.import_records import import_files
+from tests.importing import LATER, bring, rows
 from tests.sweeping import started
 
-NOW = datetime(2026, 6, 1, 10, tzinfo=UTC)
-LATER = NOW + timedelta(days=1)
 MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)
 EARLY = datetime(2026, 5, 1, 22, tzinfo=UTC)
 
@@ -29,29 +27,12 @@ FILES = {
 HEADER = "customer,consent_type,granted_on,withdrawn_on,evidence,recorded_at\n"
 
 
-def bring(home: Path, contents: dict[str, str], now: datetime = NOW, *, dry_run: bool = False) -> dict[str, int]:
-    """Import files with these contents. Returns the counts that are not zero."""
-    folder = home / "import"
-    folder.mkdir(exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
-    for name, content in contents.items():
-        (folder / f"{name}.csv").write_text(content, "utf-8", newline="")
-    counts = import_files.fn(folder, now, dry_run=dry_run)
-    return {what: number for what, number in counts.items() if number}
-
-
 def refused(home: Path, **contents: str) -> list[tuple[str, int, str, str]]:
     before = consents()
     with pytest.raises(BadInput) as error:
         bring(home, contents, LATER)
     assert consents() == before
     return [(f.where, f.line, f.column, f.problem) for f in error.value.findings]
-
-
-def rows(query: str) -> list[tuple[Any, ...]]:
-    with transaction() as db:
-        return [tuple(row) for row in db.execute(text(query))]
 
 
 def consents() -> list[tuple[Any, ...]]:
@@ -134,15 +115,6 @@ def test_a_withdrawal_by_hand_outlives_the_next_import_of_the_grant(home: Path, 
         rows_again = f"{HEADER}C1,NEWS,2026-05-01,{ended},form,{moment}\n"
         bring(home, {"consents": rows_again}, LATER + timedelta(days=1))
         assert consents() == known
-
-
-def test_what_was_blanked_does_not_come_back(business: Path) -> None:
-    with transaction() as db:
-        db.execute(text("UPDATE customers SET erased_on = '2026-06-01' WHERE code = 'C1'"))
-        db.execute(text("UPDATE consents SET evidence = NULL"))
-    assert "consents added" not in bring(business, {"consents": FILES["consents"]}, LATER)
-    bring(business, {"consents": f"{HEADER}C1,NEWS,2026-05-09,,by Anna,\n"}, LATER)
-    assert {version[2] for version in consents()} == {None}
 
 
 def test_everything_that_is_wrong_is_named_at_once(business: Path) -> None:

@@ -1,0 +1,163 @@
+"""Nobody who was erased comes back with a file, however old it is; and none fails for it."""
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+from lifecycle.persistence import imports
+from lifecycle.persistence.database import transaction
+from lifecycle.rules.records import files
+from lifecycle.settings import settings
+from tests.importing import LATER, NOW, bring, rows
+
+CUSTOMERS = "code,kind,name,email,phone,city,reseller,notes\n"
+SUBSCRIPTIONS = "code,customer,product,starts_on,expires_on,reference,quantity\n"
+APPOINTMENTS = "code,customer,starts_at,status,title\n"
+CONSENTS = "customer,consent_type,granted_on,evidence\n"
+FILES = {
+    "resellers": "code,name,email\nR1,Una,r1@example.org\nR2,Due,\n",
+    "customers": f"{CUSTOMERS}C1,person,Anna,anna@example.com,+39 035,Bergamo,R1,Anna's\nC2,person,Bice,,,,R1,\n"
+    "C3,person,Anna too,,,,,\n",
+    "products": "code,name,policy,period_months,price,currency,vat_rate\nP1,Office,licence,12,240,EUR,22\n",
+    "subscriptions": f"{SUBSCRIPTIONS}L1,C1,P1,2018-10-01,2019-09-30,anna.example,1\n",
+    "appointments": f"{APPOINTMENTS}A1,C1,2019-01-01T10:00,attended,Anna's demo\n",
+    "consent_types": "code,title\nNEWS,News\n",
+    "consents": f"{CONSENTS}C1,NEWS,2018-05-01,signed by Anna\n",
+}
+LEFT = "customers erased, left as they are"
+
+
+def erase(db: Connection, *codes: str) -> None:
+    """As an erasure does, as far as files have to do with it."""
+    imports.keep_out(db)
+    customers = "(SELECT id FROM customers WHERE code = ANY(:codes) ORDER BY id FOR UPDATE)"
+    for statement in (
+        f"UPDATE subscriptions SET reference = NULL WHERE customer_id IN {customers}",
+        f"UPDATE appointments SET title = NULL WHERE customer_id IN {customers}",
+        f"UPDATE consents SET evidence = NULL WHERE customer_id IN {customers}",
+        """
+        UPDATE customers SET erased_on = '2026-06-01', name = '', email = NULL, phone = NULL, city = NULL, notes = NULL
+        WHERE code = ANY(:codes)""",
+    ):
+        db.execute(text(statement), {"codes": list(codes)})
+
+
+def personal() -> list[str]:
+    """What is known of the two Annas that is about a person."""
+    found = rows("""
+        SELECT concat(name, email, phone, city, notes) FROM customers WHERE code <> 'C2'
+        UNION ALL SELECT reference FROM subscriptions
+        UNION ALL SELECT title FROM appointments
+        UNION ALL SELECT evidence FROM consents""")
+    return [value for (value,) in found if value]
+
+
+def looks_after() -> list[tuple[object, ...]]:
+    return rows("SELECT customer_id, reseller_id, from_on, until_on FROM associations ORDER BY id")
+
+
+@pytest.fixture
+def business(home: Path) -> Path:
+    bring(home, FILES)
+    assert len(personal()) == 5
+    return home
+
+
+@pytest.fixture
+def erased(business: Path) -> Path:
+    with transaction() as db:
+        erase(db, "C1", "C3")
+    return business
+
+
+def test_the_files_of_yesterday_change_nothing_and_say_so(erased: Path) -> None:
+    known = looks_after()
+    assert bring(erased, FILES, LATER) == {
+        "resellers unchanged": 2,
+        "customers unchanged": 1,
+        LEFT: 2,
+        "products unchanged": 1,
+        "subscriptions unchanged": 1,
+        "appointments unchanged": 1,
+        "consent_types unchanged": 1,
+    }
+    assert personal() == []
+    assert looks_after() == known
+
+
+def test_what_is_new_or_changed_comes_without_what_describes_a_person(erased: Path) -> None:
+    known = looks_after()
+    changed = {
+        "customers": f"{CUSTOMERS}C1,company,Anna again,a@example.com,1,Como,R2,\nC2,person,Bice B.,,,,R2,\n"
+        "C3,person,Anna,,,,R1,\n",
+        "subscriptions": f"{SUBSCRIPTIONS}L1,C1,P1,2018-10-01,2019-09-30,anna.example,2\n"
+        "L2,C1,P1,2026-01-01,2026-12-31,anna.example,1\n",
+        "appointments": f"{APPOINTMENTS}A1,C1,2019-01-01T10:00,no_show,Anna's demo\nA2,C1,2026-01-01,booked,Anna\n",
+        "consents": f"{CONSENTS}C1,NEWS,2026-05-01,signed by Anna\n",
+    }
+    assert bring(erased, changed, LATER) == {
+        "customers changed": 1,
+        LEFT: 2,
+        "subscriptions changed": 1,
+        "subscriptions new": 1,
+        "terms added": 1,
+        "appointments changed": 1,
+        "appointments new": 1,
+        "consents added": 1,
+        "associations added": 2,
+    }
+    assert personal() == []
+    assert rows("SELECT quantity FROM subscriptions ORDER BY code") == [(2,), (1,)]
+    assert rows("SELECT status FROM appointments ORDER BY code") == [("no_show",), ("booked",)]
+    bice = rows("SELECT id, name, imported_reseller_id FROM customers WHERE code = 'C2'")[0]
+    assert bice[1] == "Bice B."
+    assert {moved[0] for moved in looks_after() if moved not in known} == {bice[0]}
+
+
+# One after the other, whichever comes first
+
+
+def waits(what: Future[Any]) -> bool:
+    """Whether it comes to wait for the other transaction, rather than to its end."""
+    blocked = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    deadline = time.monotonic() + 30
+    while not what.done() and time.monotonic() < deadline:
+        if rows(blocked):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_an_import_that_meets_an_erasure_waits_for_it_and_then_knows(business: Path) -> None:
+    changed = FILES | {"appointments": f"{FILES['appointments']}A2,C1,2026-01-01,booked,Anna\n"}
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as db:
+            erase(db, "C1", "C3")
+            importing = pool.submit(bring, business, changed, LATER)
+            assert waits(importing)
+        counts = importing.result(30)
+    assert counts[LEFT] == 2
+    assert personal() == []
+
+
+def test_an_erasure_that_meets_an_import_waits_for_it_and_takes_what_it_brought(business: Path) -> None:
+    def erasing() -> None:
+        with transaction() as db:
+            erase(db, "C1", "C3")
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as db:
+            imports.stage(db, files(settings().zone, NOW).values())
+            db.execute(
+                text("""
+                INSERT INTO appointments (code, customer_id, starts_at, status, title)
+                SELECT 'A2', id, now(), 'booked', 'Anna' FROM customers WHERE code = 'C1'""")
+            )
+            done = pool.submit(erasing)
+            assert waits(done)
+        done.result(30)
+    assert personal() == []
