@@ -1,11 +1,12 @@
 """Erasure: whom an administrator is shown, and their irreversible anonymisation.
 
-Safety case. Only who was shown and not taken out is erased, in portions of one transaction each. A portion first locks
-its customers, their subscriptions and their messages, in the order of their ids: whoever adds an appointment, a
-subscription, a term, a payment or a hold waits for it, or is waited for, as does a mail that begins to leave. Then each
-customer is looked at once more, and left out where there is anything to keep it for. What goes is what the tables
-declare. A kill leaves a portion done or not begun: run again, it goes on with those who are still only shown. After the
-commit the portion is written into the ledger, and what lies outside of the tables is cleared.
+Safety case. Only who was shown and not taken out is erased, in portions of one transaction each. A portion first keeps
+imports out, which bring what they had read of a customer before, and locks its customers, their subscriptions and their
+messages, in the order of their ids: whoever adds an appointment, a subscription, a term, a payment or a hold waits for
+it, or is waited for, as does a mail that begins to leave. Then each customer is looked at once more, and left out where
+there is anything to keep it for. What goes is what the tables declare. A kill leaves a portion done or not begun: run
+again, it goes on with those who are still only shown. After the commit the portion is written into the ledger, and what
+lies outside of the tables is cleared.
 """
 
 from collections import Counter
@@ -19,6 +20,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Column, Connection, Table, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from lifecycle.persistence import imports
 from lifecycle.persistence.holds import held
 from lifecycle.persistence.segment import conditions
 from lifecycle.persistence.tables import metadata
@@ -297,7 +299,11 @@ def erase(db: Connection, erasure: Erasure, customers: Sequence[int], erased_on:
 
 
 def begin(db: Connection) -> None:
-    """Make the table of those who are being erased, which vanishes with the transaction."""
+    """Keep imports out, and make the table of those who are being erased, until the transaction ends.
+
+    To be called before any row is locked.
+    """
+    imports.keep_out(db)
     db.execute(text("CREATE TEMPORARY TABLE erasing (customer_id bigint PRIMARY KEY) ON COMMIT DROP"))
 
 

@@ -2,15 +2,20 @@
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, text
 
-from lifecycle.persistence import imports
+from lifecycle.persistence import erasure, imports, runs
 from lifecycle.persistence.database import transaction
+from lifecycle.persistence.erasure import Found, Scope
+from lifecycle.rules.erasure import Criteria
 from lifecycle.rules.records import files
+from lifecycle.rules.segment import Segment
 from lifecycle.settings import settings
 from tests.importing import LATER, NOW, bring, rows
 
@@ -28,22 +33,20 @@ FILES = {
     "consent_types": "code,title\nNEWS,News\n",
     "consents": f"{CONSENTS}C1,NEWS,2018-05-01,signed by Anna\n",
 }
+DAY = NOW.date()
 LEFT = "customers erased, left as they are"
 
 
 def erase(db: Connection, *codes: str) -> None:
-    """As an erasure does, as far as files have to do with it."""
-    imports.keep_out(db)
-    customers = "(SELECT id FROM customers WHERE code = ANY(:codes) ORDER BY id FOR UPDATE)"
-    for statement in (
-        f"UPDATE subscriptions SET reference = NULL WHERE customer_id IN {customers}",
-        f"UPDATE appointments SET title = NULL WHERE customer_id IN {customers}",
-        f"UPDATE consents SET evidence = NULL WHERE customer_id IN {customers}",
-        """
-        UPDATE customers SET erased_on = '2026-06-01', name = '', email = NULL, phone = NULL, city = NULL, notes = NULL
-        WHERE code = ANY(:codes)""",
-    ):
-        db.execute(text(statement), {"codes": list(codes)})
+    """As a portion of an erasure does."""
+    erasure.begin(db)
+    db.execute(text("INSERT INTO erasing SELECT id FROM customers WHERE code = ANY(:codes)"), {"codes": list(codes)})
+    erasure.lock(db)
+    run = uuid4()
+    runs.start(db, run, "gdpr-erasure-batch", DAY, dry_run=False, prefect_id=None)
+    scope = Scope(Criteria.of_days(DAY, 365), Segment(), settings().zone, "it")
+    shown = erasure.show(db, scope, Found(), run, None, timedelta(days=7))
+    assert erasure.anonymise(db, shown.id, DAY) == len(codes)
 
 
 def personal() -> list[str]:
