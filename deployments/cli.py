@@ -306,6 +306,10 @@ def unsubscribe(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -
     one_click(tokens)
 
 
+erasure = App(name="erasure", help="Erasure of inactive customers: what it does, what it did, doing it again.")
+app.command(erasure)
+
+
 payments = App(name="payments", help="Money that a person must decide on.")
 app.command(payments)
 
