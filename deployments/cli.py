@@ -309,6 +309,36 @@ def unsubscribe(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -
 erasure = App(name="erasure", help="Erasure of inactive customers: what it does, what it did, doing it again.")
 app.command(erasure)
 
+operators = App(name="operators", help="Our own people: who may confirm erasures, and with which one-time codes.")
+app.command(operators)
+
+
+@operators.default
+def operators_list() -> None:
+    """List operators: whether they are administrators, and whether they are enrolled for one-time codes."""
+    _without_server()
+    from deployments import operators
+
+    operators.listing()
+
+
+@operators.command
+def enrol(code: str) -> None:
+    """Enrol an operator for one-time codes: prints, once, what its app for such codes (TOTP, RFC 6238) scans.
+
+    It is stored encrypted, under LIFECYCLE_OPERATOR_SECRET: under another one all have to be enrolled again. Enrolled
+    again, an operator has other codes; the former ones are no longer taken, and a lock after wrong ones ends.
+
+    Parameters
+    ----------
+    code
+        The operator's code.
+    """
+    _without_server()
+    from deployments import operators
+
+    operators.enrol(code)
+
 
 payments = App(name="payments", help="Money that a person must decide on.")
 app.command(payments)

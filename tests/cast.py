@@ -5,15 +5,18 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from uuid import UUID, uuid4
 
+from pyotp import TOTP, random_base32
 from sqlalchemy import Connection, insert, select, text
 
-from lifecycle.persistence import outbox, runs, tables
+from lifecycle.persistence import operators, outbox, runs, tables
 from lifecycle.persistence.outbox import Body, Message
 from lifecycle.rules.outbox import State
 from lifecycle.rules.provisioning import Calls
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 LIVE = Calls(State.QUEUED, State.QUEUED)
+OPERATOR_SECRET = "a secret for one-time codes, only in tests"
+"""For LIFECYCLE_OPERATOR_SECRET."""
 UNLOCKED = "SET LOCAL session_replication_role = replica"
 """Before emptying tables: what is append-only is so for everybody else."""
 
@@ -56,6 +59,25 @@ def erase(db: Connection, code: str) -> None:
         WHERE card_id = cards.id AND code = :code"""),
         {"code": code},
     )
+
+
+def operator(db: Connection, code: str, *, administrator: bool = True) -> int:
+    statement = insert(tables.operators).values(
+        code=code, name=f"Operator {code}", email=f"{code.lower()}@example.com", administrator=administrator
+    )
+    return _id(db, statement.returning(tables.operators.c.id))
+
+
+def enrolled(db: Connection, code: str) -> str:
+    """Enrol an operator under OPERATOR_SECRET. Returns what its codes are made from."""
+    codes_secret = random_base32()
+    assert operators.enrol(db, code, operators.sealed(codes_secret, code, OPERATOR_SECRET), LONG_AGO)
+    return codes_secret
+
+
+def one_time_code(codes_secret: str, moment: datetime) -> str:
+    """What the operator's app shows then."""
+    return TOTP(codes_secret).at(moment)
 
 
 def consent_type(db: Connection, code: str, allows: str = "bulk", valid_days: int | None = None) -> int:
