@@ -1,4 +1,4 @@
-"""What an operator tells of a customer reaches the database and stays nowhere in Prefect."""
+"""What an operator tells of a customer, why it is held too, reaches the database and stays nowhere in Prefect."""
 
 import json
 import os
@@ -88,3 +88,15 @@ def test_nor_does_it_from_the_command_line(running: launcher.Running, server_hom
     assert json.loads(done.stdout.splitlines()[-1])["counts"] == {"withdrawn": 1, "unchanged": 0}
     assert text not in done.stdout + done.stderr
     assert holding(server_home, text) == []
+
+
+def test_nor_does_the_reason_of_a_hold(client: SyncPrefectClient, server_home: Path, asked: Connection) -> None:
+    given = {"customer": "ASKED", "reason": "lawsuit of Orpheus Held", "operator": "OP1"}
+    with pytest.raises(PrefectHTTPStatusError, match="until"):
+        start(client, "place-hold", **given, until="2026-02-29")
+    placed = run("place-hold", **given, until="2999-12-31")
+    assert placed.state_name == "Completed"
+    log_of(client, placed.id, "place-hold completed: placed 1")
+    assert asked.scalars(text("SELECT reason FROM holds")).all() == [given["reason"]]
+    assert holding(server_home, str(placed.id)), "we look in the right place"
+    assert holding(server_home, "Orpheus") == []
