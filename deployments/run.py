@@ -14,6 +14,9 @@ from lifecycle.rules.runs import HeldByBrake, RunFailed, Summary
 
 FLOWS = Path(__file__).parent.parent / "flows"
 
+# No parameter can be named "from".
+_SHORT = {"from": "from_date", "to": "to_date"}
+
 
 def run(name: str, tokens: list[str], *, as_json: bool) -> None:
     """Run the flow of that deployment name and print its result, also that of a run in which items failed.
@@ -57,6 +60,9 @@ def _parameters(function: Any, tokens: list[str]) -> dict[str, Any]:
     """Values from ``--name value``, ``--name=value`` or, for a switch, ``--name`` alone; all that is wrong at once."""
     known = signature(function, eval_str=True).parameters
     given = _pairs(deque(tokens))
+    for short, name in _SHORT.items():
+        if short in given and name in known:
+            given[name] = given.pop(short)
     findings = [
         Finding(f"--{name}", "no such parameter", " ".join(f"--{n}" for n in known))
         for name in given
