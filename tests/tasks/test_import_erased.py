@@ -1,22 +1,16 @@
 """Nobody who was erased comes back with a file, however old it is; and none fails for it."""
 
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
-from lifecycle.persistence import erasure, imports, runs
+from lifecycle.persistence import imports
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.erasure import Found, Scope
-from lifecycle.rules.erasure import Criteria
 from lifecycle.rules.records import files
-from lifecycle.rules.segment import Segment
 from lifecycle.settings import settings
+from tests.erasing import erase, waits
 from tests.importing import LATER, NOW, bring, rows
 
 CUSTOMERS = "code,kind,name,email,phone,city,reseller,notes\n"
@@ -33,20 +27,7 @@ FILES = {
     "consent_types": "code,title\nNEWS,News\n",
     "consents": f"{CONSENTS}C1,NEWS,2018-05-01,signed by Anna\n",
 }
-DAY = NOW.date()
 LEFT = "customers erased, left as they are"
-
-
-def erase(db: Connection, *codes: str) -> None:
-    """As a portion of an erasure does."""
-    erasure.begin(db)
-    db.execute(text("INSERT INTO erasing SELECT id FROM customers WHERE code = ANY(:codes)"), {"codes": list(codes)})
-    erasure.lock(db)
-    run = uuid4()
-    runs.start(db, run, "gdpr-erasure-batch", DAY, dry_run=False, prefect_id=None)
-    scope = Scope(Criteria.of_days(DAY, 365), Segment(), settings().zone, "it")
-    shown = erasure.show(db, scope, Found(), run, None, timedelta(days=7))
-    assert erasure.anonymise(db, shown.id, DAY) == len(codes)
 
 
 def personal() -> list[str]:
@@ -122,17 +103,6 @@ def test_what_is_new_or_changed_comes_without_what_describes_a_person(erased: Pa
 
 
 # One after the other, whichever comes first
-
-
-def waits(what: Future[Any]) -> bool:
-    """Whether it comes to wait for the other transaction, rather than to its end."""
-    blocked = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    deadline = time.monotonic() + 30
-    while not what.done() and time.monotonic() < deadline:
-        if rows(blocked):
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_an_import_that_meets_an_erasure_waits_for_it_and_then_knows(business: Path) -> None:
