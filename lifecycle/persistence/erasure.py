@@ -1,12 +1,12 @@
 """Erasure: whom an administrator is shown, and their irreversible anonymisation.
 
-Safety case. Only who was shown and not taken out is erased, in portions of one transaction each. A portion first keeps
-imports out, which bring what they had read of a customer before, and locks its customers, their subscriptions and their
-messages, in the order of their ids: whoever adds an appointment, a subscription, a term, a payment or a hold waits for
-it, or is waited for, as does a mail that begins to leave. Then each customer is looked at once more, and left out where
-there is anything to keep it for. What goes is what the tables declare. A kill leaves a portion done or not begun: run
-again, it goes on with those who are still only shown. After the commit the portion is written into the ledger, and what
-lies outside of the tables is cleared.
+Safety case. Only who was shown and not taken out is erased, in portions of one transaction each, one after the other. A
+portion first waits for whoever has read of customers what it is still to write, an import or a document, and keeps them
+waiting. Then it locks its customers, their subscriptions and their messages, in the order of their ids: whoever adds an
+appointment, a subscription, a term, a payment or a hold waits for it, or is waited for, as does a mail that begins to
+leave. Then each customer is looked at once more, and left out where there is anything to keep it for. What goes is what
+the tables declare. A kill leaves a portion done or not begun: run again, it goes on with those who are still only
+shown. After the commit the portion is written into the ledger, and what lies outside of the tables is cleared.
 """
 
 from collections import Counter
@@ -20,7 +20,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Column, Connection, Table, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from lifecycle.persistence import imports
 from lifecycle.persistence.holds import held
 from lifecycle.persistence.segment import conditions
 from lifecycle.persistence.tables import metadata
@@ -31,6 +30,8 @@ from lifecycle.rules.segment import Segment
 
 MOST_SHOWN = 10_000
 """Customers in one erasure: as many as a person can look through in a table. The others are found by the next one."""
+
+_LOCK = 0x11FEC7C20
 
 
 class NothingChanged(Exception):
@@ -298,12 +299,17 @@ def erase(db: Connection, erasure: Erasure, customers: Sequence[int], erased_on:
     return left_out + Counter({CandidateState.ERASED.value: erased})
 
 
-def begin(db: Connection) -> None:
-    """Keep imports out, and make the table of those who are being erased, until the transaction ends.
+def keep_out(db: Connection) -> None:
+    """From here to the end of the transaction nobody is erased. To be called before any row is locked.
 
-    To be called before any row is locked.
+    For whoever writes what it has read of customers: an import by what they were, a document with their names.
     """
-    imports.keep_out(db)
+    db.execute(text(f"SELECT pg_advisory_xact_lock_shared({_LOCK})"))
+
+
+def begin(db: Connection) -> None:
+    """Wait for those who keep erasures out; then make the table of who is being erased, for this transaction."""
+    db.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     db.execute(text("CREATE TEMPORARY TABLE erasing (customer_id bigint PRIMARY KEY) ON COMMIT DROP"))
 
 

@@ -46,6 +46,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
+from lifecycle.persistence import erasure
 from lifecycle.persistence.subscription_status import IMPORTED, Learned, follow_policies, refresh
 from lifecycle.persistence.tables import (
     Instant,
@@ -138,18 +139,10 @@ _STREAMED = {"yield_per": 1_000}
 _ANALYZE_FROM = 1_000
 
 
-def keep_out(db: Connection) -> None:
-    """From here to the end of the transaction no import acts; one that is under way ends first.
-
-    For erasing: an import decides by what it has read of a customer, and so must see all of an erasure or nothing.
-    To be called before any row is locked.
-    """
-    db.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
-
-
 def stage(db: Connection, files: Iterable[File]) -> Staging:
-    """Wait for other imports to end, then make empty temporary tables, which vanish with the transaction."""
+    """Wait for other imports, and erasures, to end; then make empty temporary tables, for this transaction."""
     db.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    erasure.keep_out(db)
     db.execute(text("SET LOCAL work_mem = '64MB'"))
     return {
         file.name: _temporary(db, file.name, Column("line", Integer), *map(_staged_column, file.columns))
