@@ -36,7 +36,7 @@ def bench(scale: float) -> list[Figure]:
         os.environ["LIFECYCLE_MAIL_URL"] = f"smtp://127.0.0.1:{port}?tls=none"
         settings.cache_clear()
         _queue(number)
-        ready, delivered = _ready_bytes(port, number), _delivery(number)
+        ready, delivered = _ready_bytes(port, number), delivery(number)
     first, last = _claiming(many)
     claim = f"claim of {CLAIMED_AT_ONCE} from {many:,} queued, among the last"
     return [
@@ -54,7 +54,7 @@ def _queue(number: int) -> None:
             reports(db, keys, run, DAY, body, RECIPIENT)
 
 
-def _delivery(number: int) -> float:
+def delivery(number: int) -> float:
     """Messages per second out of the outbox."""
     watch, until = Stopwatch(), datetime.now(UTC) + timedelta(minutes=1)
     with watch.running(), ThreadPoolExecutor(CONNECTIONS) as threads:

@@ -1,24 +1,23 @@
-"""One month's report for all resellers: stored, rendered, queued."""
+"""One month's report for all resellers: stored, queued, written as it is sent."""
 
-from collections import Counter
+import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from itertools import repeat
-from multiprocessing import get_context
 from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
 
 from sqlalchemy import text
 
-from flows.monthly_reseller_report import PORTION_LINES
-from lifecycle.persistence import database, runs
+from flows.deliver_outbox import CONNECTIONS
+from lifecycle.persistence import database, outbox, runs
 from lifecycle.rendering import reseller_report as rendering
-from lifecycle.rules.reseller_report import Mail, Standing, portions
-from tasks import reseller_report
+from lifecycle.rules.reseller_report import Mail
+from lifecycle.settings import settings
+from tasks import mails, reseller_report
 from tasks.reseller_report import Order
+from tests.benchmarks.delivery import delivery, sink
 from tests.benchmarks.measuring import Figure, Stopwatch, peak_memory
 
 DAY = date(2019, 9, 1)
@@ -60,49 +59,47 @@ _FILL = (
 )
 
 
-PROCESSES = 2
-
-
 def bench(scale: float) -> list[Figure]:
     resellers, licences = max(10, round(1_000 * scale)), max(1_000, round(1_000_000 * scale))
     _fill(resellers, licences)
     order = _order()
-    making, sql, mails, sheets, whole, split = (Stopwatch() for _ in range(6))
+    making, queueing, sql, texts, sheets, writing = (Stopwatch() for _ in range(6))
     with making.running():
         _, standings = reseller_report.make.fn(order, dry_run=False)
-    with whole.running(), _timed(sql, mails, sheets):
-        for portion in _portions(standings, Mail.QUEUE):
-            _queue(order, portion)
-    peak = peak_memory()
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
-        list(processes.map(_warm_up, range(PROCESSES)))
-        with split.running():
-            list(processes.map(_queue, repeat(order), _portions(standings, Mail.COPY)))
-
     lines, reports = sum(report.lines for report in standings), len(standings)
+    with queueing.running():
+        counts = reseller_report.queue_mails.fn(order, {report.id: Mail.QUEUE for report in standings})
+    assert counts == {Mail.QUEUE: reports}, counts
+    with outbox.delivering("UTC") as deliverer, _timed(sql, texts, sheets):
+        for message in deliverer.claims(datetime.now(UTC), reports):
+            with writing.running():
+                mails.written(message)
+    peak = peak_memory()
+    with sink() as port:
+        os.environ["LIFECYCLE_MAIL_URL"] = f"smtp://127.0.0.1:{port}?tls=none"
+        settings.cache_clear()
+        delivered = delivery(reports)
+
     each = 1_000 / reports  # ms per report and second
     bare = "INSERT .. SELECT of these lines alone"
     return [
         Figure(
             f"{lines:,} of {licences:,} licences put on {reports:,} lists", making.seconds, "s", bare, _bare_insert()
         ),
-        Figure(f"one report of {lines // reports} lines rendered and queued", each * whole.seconds, "ms"),
-        Figure("  its transactions", 100 * sql.seconds / whole.seconds, "%"),
-        Figure("  its mail", 100 * mails.seconds / whole.seconds, "%"),
-        Figure("  its XLSX", 100 * sheets.seconds / whole.seconds, "%"),
-        Figure(f"  in {PROCESSES} processes", each * split.seconds, "ms", "in one", each * whole.seconds),
+        Figure(f"mails of {reports:,} reports queued", queueing.seconds, "s"),
+        Figure(f"one report of {lines // reports} lines written", each * writing.seconds, "ms"),
+        Figure("  its SQL", 100 * sql.seconds / writing.seconds, "%"),
+        Figure("  its mail", 100 * texts.seconds / writing.seconds, "%"),
+        Figure("  its XLSX", 100 * sheets.seconds / writing.seconds, "%"),
         Figure("  peak memory", peak, "MB"),
+        Figure(
+            f"  written and sent over {CONNECTIONS} connections",
+            delivered,
+            "/s",
+            "written alone",
+            reports / writing.seconds,
+        ),
     ]
-
-
-def _queue(order: Order, portion: dict[int, Mail]) -> None:
-    counts = reseller_report.queue_mails.fn(order, portion)
-    assert counts == Counter(portion.values()), counts
-
-
-def _warm_up(_: int) -> None:
-    """Starting a process takes seconds, once for all its portions."""
-    database.configured()
 
 
 def _fill(resellers: int, licences: int) -> None:
@@ -118,11 +115,6 @@ def _order() -> Order:
     with database.transaction() as db:
         runs.start(db, run, "monthly-reseller-report", DAY, dry_run=False, prefect_id=None)
     return Order(DAY, datetime(2019, 9, 1, 4, tzinfo=UTC), run, None, DAY)
-
-
-def _portions(standings: list[Standing], mail: Mail) -> Iterator[dict[int, Mail]]:
-    for portion in portions(standings, PORTION_LINES):
-        yield {report.id: mail for report in portion}
 
 
 def _bare_insert() -> float:
@@ -141,7 +133,7 @@ def _bare_insert() -> float:
 
 
 @contextmanager
-def _timed(sql: Stopwatch, mails: Stopwatch, sheets: Stopwatch) -> Iterator[None]:
+def _timed(sql: Stopwatch, texts: Stopwatch, sheets: Stopwatch) -> Iterator[None]:
     """Times the transactions (there is nothing but SQL in them) and the two renderings."""
 
     @contextmanager
@@ -150,8 +142,8 @@ def _timed(sql: Stopwatch, mails: Stopwatch, sheets: Stopwatch) -> Iterator[None
             yield db
 
     with (
-        patch.object(reseller_report, "transaction", transaction),
-        patch.object(rendering, "content", mails.running()(rendering.content)),
+        patch.object(mails, "transaction", transaction),
+        patch.object(rendering, "content", texts.running()(rendering.content)),
         patch.object(rendering, "workbook", sheets.running()(rendering.workbook)),
     ):
         yield

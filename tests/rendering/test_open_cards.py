@@ -1,5 +1,6 @@
 """Accounting's spreadsheet, as a program and a person open it."""
 
+from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from io import BytesIO
@@ -116,3 +117,18 @@ def test_nothing_is_a_formula_or_a_link() -> None:
 
 def test_the_same_facts_give_the_same_bytes() -> None:
     assert workbook(FOUND, "it") == workbook(FOUND, "it")
+
+
+@pytest.mark.parametrize(
+    ("locale", "unknown"), [("it", "Cliente sconosciuto"), ("el", "Άγνωστος πελάτης"), ("en", "Unknown customer")]
+)
+def test_who_is_erased_is_the_unknown_customer_on_every_sheet(locale: Locale, unknown: str) -> None:
+    found = replace(
+        FOUND,
+        debts=[replace(FOUND.debts[0], customer_name="")],
+        credits=[replace(FOUND.credits[0], customer_name="")],
+        suspended=[replace(FOUND.suspended[0], customer_name="")],
+    )
+    book = openpyxl.load_workbook(BytesIO(workbook(found, locale)))
+    cards, _, credit, suspended, _ = book.worksheets
+    assert [cards["C2"].value, credit["B2"].value, suspended["E2"].value] == [unknown] * 3

@@ -81,6 +81,18 @@ def test_customers_we_could_not_write_to_are_named_once(locale: Locale) -> None:
     assert "<li>" not in content(replace(REPORT, locale=locale), ISSUER).html
 
 
+@pytest.mark.parametrize(
+    ("locale", "unknown"), [("it", "Cliente sconosciuto"), ("el", "Άγνωστος πελάτης"), ("en", "Unknown customer")]
+)
+def test_who_is_erased_is_the_unknown_customer(locale: Locale, unknown: str) -> None:
+    lines = [line(section, n, date(2018, 8, 31), "") for n, section in enumerate(Section)]
+    report = replace(REPORT, locale=locale, lines=lines)
+    mail = content(report, ISSUER)
+    assert [f"- {unknown} (C-{n})\n" in mail.text for n in range(3)] == [True] * 3
+    assert [f"<td>{unknown}<br><small>C-{n}</small></td>" in mail.html for n in range(3)] == [True] * 3
+    assert [sheet["B2"].value for sheet in opened(report)] == [unknown] * 3
+
+
 def test_a_customer_whose_licence_is_still_valid_was_due_no_notice() -> None:
     valid = replace(line(Section.EXPIRING, 1, date(2019, 9, 30)), reachable=False)
     assert replace(REPORT, lines=[valid]).unreached() == []

@@ -292,7 +292,7 @@ def report(day: date, section: Section) -> set[str]:
     _, standings = reseller_report.make.fn(order, dry_run=False)
     with transaction() as db:
         stored = stored_reports.read(db, [standing.id for standing in standings], "en")
-    return {line.licence for one in stored for line in one.report.section(section)}
+    return {line.licence for one in stored for line in one.section(section)}
 
 
 def open_licences(day: date) -> set[str]:
