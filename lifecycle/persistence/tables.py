@@ -87,6 +87,12 @@ def _reference(name: str, target: str, **options: Any) -> Column[Any]:
     return neutral(name, BigInteger, ForeignKey(f"{target}.id"), **options)
 
 
+def _ledger_page() -> Column[Any]:
+    return neutral(
+        "ledger_page", Integer, nullable=True, comment="of the ledger outside of the database; null: not in it yet"
+    )
+
+
 _OF_CUSTOMER = "customer_id IN (SELECT customer_id FROM erasing)"
 
 
@@ -739,6 +745,7 @@ erasures = Table(
     neutral("approved_at", Instant, nullable=True),
     neutral("finished_at", Instant, nullable=True),
     neutral("certificate", LargeBinary, nullable=True, comment="a PDF that names nobody"),
+    _ledger_page(),
     _one_of("state", ErasureState),
     CheckConstraint(
         "(state IN ('approved', 'done')) = (approved_by IS NOT NULL) AND (approved_by IS NULL) = (approved_at IS NULL)",
@@ -754,9 +761,8 @@ erasure_portions = Table(
     neutral("erasure_id", Uuid, ForeignKey("erasures.id"), index=True),
     neutral("erased_on", Date),
     neutral("customers", Integer),
-    neutral("ledgered", Boolean, server_default=text("false"), comment="it is in the ledger outside of the database"),
+    _ledger_page(),
     _recorded_at(),
-    Index("erasure_portions_unledgered_idx", "id", postgresql_where=text("NOT ledgered")),
     comment="the customers erased in one transaction",
 )
 

@@ -106,6 +106,12 @@ def upgrade() -> None:
         sa.Column("approved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("certificate", sa.LargeBinary(), nullable=True, comment="a PDF that names nobody"),
+        sa.Column(
+            "ledger_page",
+            sa.Integer(),
+            nullable=True,
+            comment="of the ledger outside of the database; null: not in it yet",
+        ),
         sa.CheckConstraint(
             "(state IN ('approved', 'done')) = (approved_by IS NOT NULL) "
             "AND (approved_by IS NULL) = (approved_at IS NULL)",
@@ -151,11 +157,10 @@ def upgrade() -> None:
         sa.Column("erased_on", sa.Date(), nullable=False),
         sa.Column("customers", sa.Integer(), nullable=False),
         sa.Column(
-            "ledgered",
-            sa.Boolean(),
-            server_default=sa.text("false"),
-            nullable=False,
-            comment="it is in the ledger outside of the database",
+            "ledger_page",
+            sa.Integer(),
+            nullable=True,
+            comment="of the ledger outside of the database; null: not in it yet",
         ),
         sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(["erasure_id"], ["erasures.id"], name=op.f("erasure_portions_erasure_id_fkey")),
@@ -163,13 +168,6 @@ def upgrade() -> None:
         comment="the customers erased in one transaction",
     )
     op.create_index(op.f("erasure_portions_erasure_id_idx"), "erasure_portions", ["erasure_id"], unique=False)
-    op.create_index(
-        "erasure_portions_unledgered_idx",
-        "erasure_portions",
-        ["id"],
-        unique=False,
-        postgresql_where=sa.text("NOT ledgered"),
-    )
     op.create_table(
         "holds",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -368,9 +366,6 @@ def downgrade() -> None:
     op.drop_table("erasure_candidates")
     op.drop_index(op.f("holds_customer_id_idx"), table_name="holds")
     op.drop_table("holds")
-    op.drop_index(
-        "erasure_portions_unledgered_idx", table_name="erasure_portions", postgresql_where=sa.text("NOT ledgered")
-    )
     op.drop_index(op.f("erasure_portions_erasure_id_idx"), table_name="erasure_portions")
     op.drop_table("erasure_portions")
     op.drop_index("appointments_starts_at_idx", table_name="appointments")
