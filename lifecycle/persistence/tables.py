@@ -67,12 +67,12 @@ def neutral(name: str, type_: Any, *args: Any, fate: Fate = Fate.KEPT, **options
     return Column(name, type_, *args, info={"personal": False, "fate": fate}, **{"nullable": False} | options)
 
 
-def _rows_of(customers: str, *, removed: bool = False) -> dict[str, Any]:
-    """Whose a table's rows are, as SQL: `erasing` are the customers that are being erased.
+def _rows_of(whose: str, customers: str, *, removed: bool = False) -> dict[str, Any]:
+    """Whose a table's rows are, in words and as SQL: `erasing` are the customers that are being erased.
 
     `removed`: their rows go as a whole, whatever the columns say.
     """
-    return {"rows": customers, "removed": removed}
+    return {"whose": whose, "rows": customers, "removed": removed}
 
 
 def _id() -> Column[Any]:
@@ -181,7 +181,7 @@ customers = Table(
         "email, phone, tax_id, street, city, postcode, notes) = 0)",
         name="erased_is_nameless",
     ),
-    info=_rows_of("id IN (SELECT customer_id FROM erasing)"),
+    info=_rows_of("the customer itself", "id IN (SELECT customer_id FROM erasing)"),
 )
 
 associations = Table(
@@ -237,7 +237,7 @@ subscriptions = Table(
     _recorded_at(),
     _one_of("charge_method", ChargeMethod),
     CheckConstraint("quantity > 0", name="quantity"),
-    info=_rows_of(_OF_CUSTOMER),
+    info=_rows_of("what the customer has subscribed to", _OF_CUSTOMER),
 )
 
 terms = Table(
@@ -383,7 +383,7 @@ messages = Table(
     Index("messages_subscription_id_idx", "subscription_id", postgresql_where=text("subscription_id IS NOT NULL")),
     Index("messages_reseller_id_idx", "reseller_id", postgresql_where=text("reseller_id IS NOT NULL")),
     Index("messages_customer_id_idx", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
-    info=_rows_of(_OF_CUSTOMER),
+    info=_rows_of("mails to the customer and calls about its subscriptions", _OF_CUSTOMER),
 )
 
 message_bodies = Table(
@@ -397,7 +397,11 @@ message_bodies = Table(
     neutral("attachment_type", Text, nullable=True, fate=Fate.REMOVED),
     personal("attachment", LargeBinary, Fate.REMOVED),
     comment="only until the message is sent",
-    info=_rows_of("message_id IN (SELECT id FROM messages JOIN erasing USING (customer_id))", removed=True),
+    info=_rows_of(
+        "what is still to be sent to the customer, which is cancelled",
+        "message_id IN (SELECT id FROM messages JOIN erasing USING (customer_id))",
+        removed=True,
+    ),
 )
 
 message_attempts = Table(
@@ -411,7 +415,9 @@ message_attempts = Table(
     neutral("finished_at", Instant, nullable=True),
     neutral("outcome", Text, nullable=True, comment="null: nobody saw how it ended"),
     personal("reply", Text, Fate.BLANKED, comment="what the server said; it may repeat an address"),
-    info=_rows_of("message_id IN (SELECT id FROM messages JOIN erasing USING (customer_id))"),
+    info=_rows_of(
+        "tries to send mails to the customer", "message_id IN (SELECT id FROM messages JOIN erasing USING (customer_id))"
+    ),
 )
 
 subscription_status = Table(
@@ -500,7 +506,7 @@ card_revisions = Table(
     neutral("digest", Text, nullable=True, fate=Fate.BLANKED, comment="SHA-256 of the document"),
     neutral("run_id", Uuid, ForeignKey("runs.id")),
     _recorded_at(),
-    info=_rows_of("card_id IN (SELECT id FROM cards JOIN erasing USING (customer_id))"),
+    info=_rows_of("the customer's billing cards", "card_id IN (SELECT id FROM cards JOIN erasing USING (customer_id))"),
 )
 
 card_lines = Table(
@@ -552,11 +558,12 @@ payments = Table(
     CheckConstraint("amount <> 0", name="amount"),
     comment="of one that also paid for another customer, the texts go with the first that is erased",
     info=_rows_of(
+        "what the customer paid, alone or with others, and what the bank took back of it",
         """id IN (
             SELECT payment_id FROM allocations JOIN erasing USING (customer_id)
             UNION ALL
             SELECT reversal.id FROM erasing
-            JOIN allocations USING (customer_id) JOIN payments AS reversal ON reverses_id = payment_id)"""
+            JOIN allocations USING (customer_id) JOIN payments AS reversal ON reverses_id = payment_id)""",
     ),
 )
 
@@ -614,7 +621,7 @@ consents = Table(
     UniqueConstraint("customer_id", "consent_type_id", "granted_on", "recorded_at"),
     UniqueConstraint("id", "customer_id"),
     comment="versions of consents, only ever added; of one consent, the last recorded version counts",
-    info=_rows_of(_OF_CUSTOMER),
+    info=_rows_of("consents that the customer gave", _OF_CUSTOMER),
 )
 
 objections = Table(
@@ -631,7 +638,7 @@ objections = Table(
     _one_of("channel", ContactChannel),
     UniqueConstraint("customer_id", "channel", "objected_on"),
     comment="only ever added",
-    info=_rows_of(_OF_CUSTOMER),
+    info=_rows_of("objections that the customer made", _OF_CUSTOMER),
 )
 
 motives = Table(
@@ -706,7 +713,7 @@ appointments = Table(
     _one_of("status", AppointmentStatus),
     Index("appointments_customer_id_starts_at_idx", "customer_id", "starts_at"),
     Index("appointments_starts_at_idx", "starts_at"),
-    info=_rows_of(_OF_CUSTOMER),
+    info=_rows_of("the customer's appointments", _OF_CUSTOMER),
 )
 
 holds = Table(
@@ -720,7 +727,7 @@ holds = Table(
     neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
     _recorded_at(),
     comment="only ever added; of a customer's with the same reason the last recorded one counts",
-    info=_rows_of(_OF_CUSTOMER),
+    info=_rows_of("holds placed on the customer, which have ended", _OF_CUSTOMER),
 )
 
 erasures = Table(
