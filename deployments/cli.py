@@ -340,6 +340,14 @@ def enrol(code: str) -> None:
     operators.enrol(code)
 
 
+@erasure.command(name="plan")
+def erasure_plan() -> None:
+    """What becomes of each table, column and file when a customer is erased, in words: to be read and signed."""
+    from deployments import erasure
+
+    erasure.print_plan()
+
+
 payments = App(name="payments", help="Money that a person must decide on.")
 app.command(payments)
 

@@ -416,7 +416,8 @@ message_attempts = Table(
     neutral("outcome", Text, nullable=True, comment="null: nobody saw how it ended"),
     personal("reply", Text, Fate.BLANKED, comment="what the server said; it may repeat an address"),
     info=_rows_of(
-        "tries to send mails to the customer", "message_id IN (SELECT id FROM messages JOIN erasing USING (customer_id))"
+        "tries to send mails to the customer",
+        "message_id IN (SELECT id FROM messages JOIN erasing USING (customer_id))",
     ),
 )
 
