@@ -23,7 +23,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 from lifecycle.persistence.holds import held
 from lifecycle.persistence.segment import conditions
 from lifecycle.persistence.tables import metadata
-from lifecycle.rules.erasure import ACTIVE_AGAIN, CandidateState, Criteria, ErasureState, Fate, Kept, digest
+from lifecycle.rules.erasure import (
+    ACTIVE_AGAIN,
+    ERASED_BEFORE,
+    CandidateState,
+    Criteria,
+    ErasureState,
+    Fate,
+    Kept,
+    digest,
+)
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.records import start_of_day
 from lifecycle.rules.segment import Segment
@@ -164,6 +173,7 @@ def show(db: Connection, scope: Scope, found: Found, run_id: UUID, prefect_id: U
         "since": criteria.since,
         "segment": str(scope.segment),
         "digest": digest(criteria, scope.segment, ((it.code, it.last_appointment_on) for it in found.candidates)),
+        "inactive": found.inactive,
         "kept": dict(sorted(found.reasons.items())),
         "wait": wait,
         "prefect_id": prefect_id,
@@ -185,10 +195,10 @@ def show(db: Connection, scope: Scope, found: Found, run_id: UUID, prefect_id: U
 
 _SHOW = text("""
 INSERT INTO erasures (
-    id, run_id, business_date, period, since, segment, digest, state, kept, lapses_at, prefect_flow_run_id)
+    id, run_id, business_date, period, since, segment, digest, state, inactive, kept, lapses_at, prefect_flow_run_id)
 VALUES (
-    :id, :run_id, :day, :period, :since, :segment, :digest, 'waiting', :kept, now() + :wait, :prefect_id)
-""").bindparams(bindparam("kept", type_=JSONB))
+    :id, :run_id, :day, :period, :since, :segment, :digest, 'waiting', :inactive, :kept, now() + :wait, :prefect_id)
+""").bindparams(bindparam("inactive", type_=JSONB), bindparam("kept", type_=JSONB))
 
 _ERASURE = """
 SELECT id, business_date, since, period, digest, state, lapses_at, prefect_flow_run_id, preview, approved_by
@@ -336,7 +346,7 @@ def lock(db: Connection) -> None:
 _LEAVE_OUT = text(f"""
 WITH looked AS (
     SELECT customer.id, array_to_string(
-        CASE WHEN erased_on IS NOT NULL THEN ARRAY['erased before'] END
+        CASE WHEN erased_on IS NOT NULL THEN ARRAY['{ERASED_BEFORE}'] END
             || CASE WHEN {_ACTIVE} THEN ARRAY['{ACTIVE_AGAIN}'] END || {_KEPT}, ', ') AS reason
     FROM erasing JOIN customers AS customer ON customer.id = customer_id
 ), left_out AS (

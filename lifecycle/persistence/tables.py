@@ -742,7 +742,8 @@ erasures = Table(
     neutral("segment", Text, comment="as it is typed; empty: all customers"),
     neutral("digest", Text, comment="of the criteria and of whom it showed: what an approval is bound to"),
     neutral("state", Text),
-    neutral("kept", JSONB, comment="how many were found and kept, by reason"),
+    neutral("inactive", JSONB, comment="how many were found in all: to be erased, and kept"),
+    neutral("kept", JSONB, comment="how many were kept, by reason; for several, with each"),
     neutral("shown_at", Instant, server_default=func.now()),
     neutral("lapses_at", Instant, comment="not approved by then, it is void"),
     neutral(

@@ -70,6 +70,9 @@ class Kept(StrEnum):
 ACTIVE_AGAIN = "active again"
 """Why a customer is left out who was shown and has an appointment since."""
 
+ERASED_BEFORE = "erased before"
+"""Why a customer is left out whom another erasure, shown at the same time, has erased."""
+
 _ENDED_BY_EXPIRY = {Policy.CUSTOM, Policy.MEMBERSHIP}
 _CLOSED = {Status.DISABLED, Status.DELETED, Status.WITHDRAWN, Status.ENDED}
 

@@ -88,10 +88,16 @@ def upgrade() -> None:
         ),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column(
+            "inactive",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="how many were found in all: to be erased, and kept",
+        ),
+        sa.Column(
             "kept",
             postgresql.JSONB(astext_type=sa.Text()),
             nullable=False,
-            comment="how many were found and kept, by reason",
+            comment="how many were kept, by reason; for several, with each",
         ),
         sa.Column("shown_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("lapses_at", sa.DateTime(timezone=True), nullable=False, comment="not approved by then, it is void"),
