@@ -7,8 +7,9 @@ of the appointment. Who was recorded after the period began is not found.
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from lifecycle.rules.calendar import SINCE_EVER, add_months
 from lifecycle.rules.segment import Segment
@@ -67,6 +68,9 @@ class Kept(StrEnum):
     BEING_SENT = "a mail to it is being sent"
 
 
+CONFIRMATION = "erasure-done"
+"""The kind of the mail to the administrator who approved."""
+
 ACTIVE_AGAIN = "active again"
 """Why a customer is left out who was shown and has an appointment since."""
 
@@ -118,6 +122,36 @@ class Criteria:
         if unit == "days":
             return cls.of_days(day, int(number))
         return cls(day, add_months(day, -12 * int(number)), preset.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a certificate says of an erasure that is done. It names no customer, not by a code either.
+
+    Instants are in the business time zone. `approved_by` is an operator's code.
+    """
+
+    erasure: UUID
+    criteria: Criteria
+    segment: str
+    """As it is typed; empty: all customers."""
+    shown_at: datetime
+    digest: str
+    """Of the criteria and of whom was shown, to which the approval is bound."""
+    inactive: int
+    """All who were found by the criteria, the kept ones too."""
+    kept: int
+    kept_by: tuple[tuple[Kept, int], ...]
+    """Who is kept for several reasons is counted with each."""
+    shown: int
+    taken_out: int
+    left_out: tuple[tuple[str, int], ...]
+    """Found to be kept at the last look; for several reasons, these are parted by a comma and a blank."""
+    erased: int
+    portions: int
+    approved_by: str
+    approved_at: datetime
+    finished_at: datetime
 
 
 def decide(customer: Customer, criteria: Criteria) -> frozenset[Kept] | None:
