@@ -63,6 +63,7 @@ class Message:
     withheld: bool = False
     reseller_id: int | None = None
     customer_id: int | None = None
+    to_operator_id: int | None = None
     motive: str | None = None
     operator: str | None = None
     allowed: Allowed | None = None
@@ -123,6 +124,7 @@ def queue(db: Connection, outgoing: Sequence[Message]) -> list[str]:
             "run_id": m.run_id,
             "reseller_id": m.reseller_id,
             "customer_id": m.customer_id,
+            "to_operator_id": m.to_operator_id,
             "motive": m.motive,
             "operator": m.operator,
             "basis": m.allowed and m.allowed.basis,
@@ -406,7 +408,8 @@ WITH resolved AS (
             WHEN :state <> 'queued' OR channel = 'call' THEN recipient
             ELSE coalesce(
                 (SELECT email FROM customers WHERE customers.id = customer_id),
-                (SELECT email FROM resellers WHERE resellers.id = reseller_id), recipient) END,
+                (SELECT email FROM resellers WHERE resellers.id = reseller_id),
+                (SELECT email FROM operators WHERE operators.id = to_operator_id), recipient) END,
         sent_at = CASE WHEN :state = 'sent' THEN clock_timestamp() END
     WHERE key = ANY(:keys) AND state = ANY(:from_states) AND NOT (:state = 'queued' AND {_TO_THE_ERASED})
     RETURNING messages.*
