@@ -3,19 +3,22 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from uuid import UUID
 
-from lifecycle.persistence import card_documents, consent_renewal, licence_expiry, service_expiry
+from lifecycle.persistence import card_documents, consent_renewal, erasure_certificate, licence_expiry, service_expiry
 from lifecycle.persistence import mailing as mailings
 from lifecycle.persistence import reseller_report as reports
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.outbox import Body, Claimed
 from lifecycle.rendering import billing_card, card_mail, licence_notice, mailing, reseller_report, service_notice
 from lifecycle.rendering import consent_renewal as renewal_question
+from lifecycle.rendering import erasure_certificate as certificates
 from lifecycle.rendering.mailing import Mailing
 from lifecycle.rendering.operator_template import Recipient
 from lifecycle.rendering.templates import Content
 from lifecycle.rules.billing_card import CardKind
 from lifecycle.rules.consent_renewal import KIND as CONSENT_RENEWAL
+from lifecycle.rules.erasure import CONFIRMATION as ERASURE_DONE
 from lifecycle.rules.licence_notice import NoticeKind as LicenceNotice
 from lifecycle.rules.mailing import KIND as MAILING
 from lifecycle.rules.reseller_report import KIND as RESELLER_REPORT
@@ -93,6 +96,15 @@ def _consent_renewal(message: Claimed) -> Body:
     return replace(_body(content), unsubscribing=unsubscribing(message.id) if asked.bulk else None)
 
 
+def _erasure_done(message: Claimed) -> Body:
+    erasure = UUID(message.key.rpartition("/")[2])
+    with transaction() as db:
+        certificate = erasure_certificate.read(db, erasure, settings().zone)
+        document = erasure_certificate.document(db, erasure)
+    content = certificates.mail(certificate, message.recipient_name, issuer(), settings().locale)
+    return _body(content, (certificates.file_name(certificate), "application/pdf", document))
+
+
 def _pdf(mail: card_documents.CardMail) -> tuple[str, str, bytes]:
     return billing_card.attachment_name(mail.card), "application/pdf", mail.document
 
@@ -110,4 +122,5 @@ _WRITERS: dict[str, Callable[[Claimed], Body]] = {
     CardKind.CONFIRMATION: _confirmation,
     MAILING: _mailing,
     CONSENT_RENEWAL: _consent_renewal,
+    ERASURE_DONE: _erasure_done,
 }

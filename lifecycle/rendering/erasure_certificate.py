@@ -278,7 +278,7 @@ def mail(certificate: Certificate, operator_name: str, issuer: Issuer, locale: L
         period=_period(certificate.criteria.period, words, locale),
         shown=number(certificate.shown, locale),
         taken_out=number(certificate.taken_out, locale),
-        left_out=[(_reason(reason, words), number(count, locale)) for reason, count in certificate.left_out],
+        left_out=_left_out(certificate, words, locale),
         kept=number(certificate.kept, locale),
         approved_by=certificate.approved_by,
         approved_at=_moment(certificate.approved_at, locale),
@@ -333,6 +333,13 @@ def _period(period: str, words: _Words, locale: Locale) -> str:
 
 def _reason(reason: str, words: _Words) -> str:
     return ", ".join(words.reasons[each] for each in reason.split(", "))
+
+
+def _left_out(certificate: Certificate, words: _Words, locale: Locale) -> str:
+    """``3 (di nuovo attivo: 2; vincolo di un operatore: 1)``."""
+    left_out = certificate.left_out
+    reasons = "; ".join(f"{_reason(reason, words)}: {number(count, locale)}" for reason, count in left_out)
+    return number(sum(count for _, count in left_out), locale) + (f" ({reasons})" if reasons else "")
 
 
 def _moment(moment: datetime, locale: Locale) -> str:
