@@ -340,6 +340,32 @@ def enrol(code: str) -> None:
     operators.enrol(code)
 
 
+@erasure.default
+def erasure_list() -> None:
+    """List erasures: whose digest, of which period, how they stand, how many were shown and erased, who approved."""
+    read_settings()
+    from deployments import erasure
+
+    erasure.listing()
+
+
+@erasure.command(name="show")
+def erasure_show(digest_or_id: str, *, pdf: Path | None = None) -> None:
+    """Of an erasure that waits, whom it would erase, with names; of one that is done, what its certificate says.
+
+    Parameters
+    ----------
+    digest_or_id
+        As listed.
+    pdf
+        Write the certificate to this file instead.
+    """
+    read_settings()
+    from deployments import erasure
+
+    erasure.show(digest_or_id, pdf)
+
+
 @erasure.command(name="plan")
 def erasure_plan() -> None:
     """What becomes of each table, column and file when a customer is erased, in words: to be read and signed."""
