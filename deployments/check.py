@@ -7,12 +7,23 @@ from deployments import launcher
 from lifecycle.delivery.carriers import Carrier, open_carrier
 from lifecycle.delivery.outcomes import Unreachable
 from lifecycle.delivery.provisioning import Provisioning, open_provisioning
-from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable, database
+from lifecycle.persistence import (
+    DatabaseOutdated,
+    DatabaseRestored,
+    DatabaseUnreachable,
+    ForeignEnvironment,
+    LedgerUnusable,
+    database,
+    installation,
+    ledger,
+)
+from lifecycle.persistence.database import Transaction
+from lifecycle.persistence.ledger import Portion
 from lifecycle.reading.arrived import NotRead
 from lifecycle.reading.inbox import open_inbox
 from lifecycle.rules.inbox_url import Mailbox, inbox_source
 from lifecycle.rules.mail_url import Folder
-from lifecycle.settings import Settings, unknown_variables
+from lifecycle.settings import Settings, settings, unknown_variables
 
 
 def findings(settings: Settings) -> Iterator[tuple[str, str, bool]]:
@@ -35,10 +46,28 @@ def _database() -> Iterator[tuple[str, str, bool]]:
         with database.transaction() as db:
             yield "database", f"PostgreSQL {database.server_version(db)}", True
             yield "migrations", f"at {database.revision(db)}", True
+            yield _environment(db)
+            yield "ledger", _written_in_ledger(), True
+    except (DatabaseRestored, LedgerUnusable) as error:
+        yield "ledger", str(error), False
     except DatabaseOutdated as error:
         yield "migrations", str(error), False
     except DatabaseUnreachable as error:
         yield "database", str(error), False
+
+
+def _environment(db: Transaction) -> tuple[str, str, bool]:
+    try:
+        installation.require_own(db)
+    except ForeignEnvironment as error:
+        return "environment", str(error), False
+    return "environment", str(installation.owner(db)), True
+
+
+def _written_in_ledger() -> str:
+    """All of it is read, so that a line that is broken shows."""
+    erased = {line.id: len(line.customers) for line in ledger.read() if isinstance(line, Portion)}
+    return f"{sum(erased.values())} erased customers in {settings().ledger}"
 
 
 def _reached(what: str, system: Carrier | Provisioning) -> tuple[str, str, bool]:

@@ -20,7 +20,7 @@ from pydantic_settings import SettingsError
 
 from deployments import deploy as deploying
 from deployments import launcher, sample_consents, sample_hosting
-from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable
+from lifecycle.persistence import DatabaseOutdated, DatabaseRestored, DatabaseUnreachable, LedgerUnusable
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.money import MOST
 from lifecycle.rules.outbox import State
@@ -148,7 +148,7 @@ def demo(
 
 @app.command
 def check() -> None:
-    """Say whether settings, database, mails, inbox, provisioning and Prefect are usable: a line for each."""
+    """Say whether settings, database, ledger, mails, inbox, provisioning and Prefect are usable: a line for each."""
     configured = read_settings()
     from deployments.check import findings
 
@@ -164,11 +164,26 @@ def migrate() -> None:
     """Bring the database's tables up to date."""
     from lifecycle.persistence import database
 
-    url = read_settings().database_url
-    if url is None:
-        database.engine(None, read_settings().home)  # the embedded one is always brought up to date
-    else:
-        database.migrate(database.connect(url.get_secret_value()))
+    configured = read_settings()
+    url = configured.database_url
+    database.migrate(database.server(url.get_secret_value() if url else None, configured.home))
+
+
+@app.command
+def adopt(owner: Annotated[str, Parameter(name="NAME")]) -> None:
+    """Say that the database is this installation's from now on: it was moved or renamed for good, and is no copy.
+
+    What waits in its outbox is then sent, and erasures go on.
+
+    Parameters
+    ----------
+    owner
+        Whose it was, as `environment/database`; `lifecycle check` says it.
+    """
+    read_settings()
+    from deployments import restore
+
+    restore.adopt(owner)
 
 
 show = App(name="show", help="What is known about a customer, what was reported to a reseller, which cards are open.")
@@ -374,6 +389,19 @@ def erasure_plan() -> None:
     erasure.print_plan()
 
 
+@erasure.command
+def reapply() -> None:
+    """Erase again, after a restore from an older backup, whom the ledger of erasures names; then all else runs again.
+
+    Messages that were sent after the backup was made are queued in it: before the worker starts, look at
+    `lifecycle outbox --state queued` and cancel what was sent.
+    """
+    _without_server()
+    from deployments import restore
+
+    restore.reapply()
+
+
 payments = App(name="payments", help="Money that a person must decide on.")
 app.command(payments)
 
@@ -522,5 +550,13 @@ def main() -> None:
         )
     except HeldByBrake as stop:
         fail(str(stop), WAITING)
-    except (launcher.StartError, deploying.DeployError, RunFailed, DatabaseOutdated, DatabaseUnreachable) as error:
+    except (
+        launcher.StartError,
+        deploying.DeployError,
+        RunFailed,
+        DatabaseOutdated,
+        DatabaseRestored,
+        DatabaseUnreachable,
+        LedgerUnusable,
+    ) as error:
         fail(str(error))

@@ -4,10 +4,12 @@ The embedded server is shared by all processes of an installation and stops when
 """
 
 import atexit
+import logging
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -20,7 +22,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
-from lifecycle.persistence import DatabaseOutdated, DatabaseUnreachable, RowRefused
+from lifecycle.persistence import (
+    DatabaseOutdated,
+    DatabaseUnreachable,
+    LedgerUnusable,
+    RowRefused,
+    installation,
+    ledger,
+)
 from lifecycle.settings import settings
 
 if TYPE_CHECKING:
@@ -30,6 +39,9 @@ if TYPE_CHECKING:
 _MIGRATION_LOCK = 0x11FEC7C1E
 
 _one_at_a_time = Lock()
+_older_is_refused = ContextVar("_older_is_refused", default=True)
+
+log = logging.getLogger("lifecycle.database")
 
 Transaction = Connection
 """What `transaction` gives, for those who hand it on and need not know more of it."""
@@ -39,7 +51,7 @@ Transaction = Connection
 def transaction() -> Iterator[Connection]:
     """One transaction on the configured database: committed at the end, rolled back by an exception.
 
-    Raises DatabaseUnreachable, and DatabaseOutdated where an operator must decide on a migration.
+    Raises DatabaseUnreachable, and where an operator must act DatabaseOutdated, DatabaseRestored or LedgerUnusable.
     """
     try:
         with configured().begin() as db:
@@ -61,18 +73,57 @@ def configured() -> Engine:
 
 @cache
 def engine(url: str | None, home: Path) -> Engine:
-    """The engine for `url`, or for the embedded server under `home`, whose tables are brought up to date."""
-    if url is None:
-        embedded = connect(embedded_url(home))
-        migrate(embedded)
-        return embedded
-    reached = connect(url)
+    """The engine for `url`, or for the embedded server under `home`, whose tables are brought up to date.
+
+    Whatever works with the database comes through here: one that is older than the ledger of erasures is refused.
+    """
+    reached = server(url, home)
     try:
-        _require_head(reached)
+        if url is None:
+            migrate(reached)
+        else:
+            _require_head(reached)
+        _take_up(reached)
     except BaseException:
         reached.dispose()
         raise
     return reached
+
+
+def server(url: str | None, home: Path) -> Engine:
+    """The engine for `url`, or for the embedded server under `home`, as it is: for who brings it up to date."""
+    return connect(embedded_url(home) if url is None else url)
+
+
+@contextmanager
+def accepting_an_older_one() -> Iterator[None]:
+    """Until the block ends, this process uses a database that is older than the ledger: to make it good."""
+    before = _older_is_refused.set(False)
+    try:
+        yield
+    finally:
+        _older_is_refused.reset(before)
+        configured().dispose()
+        engine.cache_clear()  # what uses it next, compares
+
+
+def _take_up(reached: Engine) -> None:
+    """Make it ours where it is nobody's, refuse it where it is older than the ledger, else bring the ledger up to date.
+
+    Raises DatabaseRestored, LedgerUnusable.
+    """
+    with reached.begin() as db:
+        installation.claim(db)
+        if not _older_is_refused.get():
+            return
+        ledger.compare(db)
+        own = installation.is_own(db)
+    if own:
+        try:
+            with reached.begin() as db:
+                ledger.write(db)
+        except LedgerUnusable as error:  # erasing stops by itself; nothing else has to wait
+            log.warning("%s; what was erased is written into it by a later start", error)
 
 
 def is_transient(error: BaseException) -> bool:

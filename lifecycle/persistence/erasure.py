@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Column, Connection, Table, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from lifecycle.persistence import installation
 from lifecycle.persistence.holds import held
 from lifecycle.persistence.segment import conditions
 from lifecycle.persistence.tables import metadata
@@ -257,7 +258,11 @@ def unknown(db: Connection, erasure: UUID, codes: Sequence[str]) -> list[str]:
 
 
 def approve(db: Connection, erasure: UUID, operator: str, taken_out: Sequence[str]) -> bool:
-    """Approve it without these customers, by their codes. False: it does not wait any more."""
+    """Approve it without these customers, by their codes. False: it does not wait any more.
+
+    Raises ForeignEnvironment.
+    """
+    installation.require_own(db)
     approved = db.execute(
         text("""
         UPDATE erasures SET state = 'approved', approved_by = :operator, approved_at = clock_timestamp()
@@ -318,7 +323,11 @@ def keep_out(db: Connection) -> None:
 
 
 def begin(db: Connection) -> None:
-    """Wait for those who keep erasures out; then make the table of who is being erased, for this transaction."""
+    """Wait for those who keep erasures out; then make the table of who is being erased, for this transaction.
+
+    Raises ForeignEnvironment: nothing is erased that is not in this table, and in a copy nothing at all.
+    """
+    installation.require_own(db)
     db.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     db.execute(text("CREATE TEMPORARY TABLE erasing (customer_id bigint PRIMARY KEY) ON COMMIT DROP"))
 
@@ -367,18 +376,28 @@ def _leave_out(db: Connection, erasure: Erasure, zone: ZoneInfo) -> Counter[str]
 
 
 def anonymise(db: Connection, erasure: UUID, erased_on: date) -> int:
+    """Undo all who are in `erasing` and locked, and record them as a portion. Returns how many there were.
+
+    Raises NothingChanged.
+    """
+    erased = undo(db, erased_on)
+    if erased:
+        db.execute(_RECORD, {"portion": uuid4(), "erasure": erasure, "erased_on": erased_on, "customers": erased})
+    return erased
+
+
+def undo(db: Connection, erased_on: date) -> int:
     """Do to all who are in `erasing` and locked what the tables declare. Returns how many there were.
 
     Raises NothingChanged.
     """
-    expected = db.execute(text("SELECT count(*) FROM erasing")).scalar_one()
+    expected: int = db.execute(text("SELECT count(*) FROM erasing")).scalar_one()
     if not expected:
         return 0
     changed = {table.name: db.execute(_undoing(table), {"erased_on": erased_on}).rowcount for table in _touched()}
     if changed["customers"] != expected:
         raise NothingChanged(f"{expected} customers were to be erased, {changed['customers']} were")
-    db.execute(_RECORD, {"portion": uuid4(), "erasure": erasure, "erased_on": erased_on, "customers": expected})
-    return int(expected)
+    return expected
 
 
 _RECORD = text("""

@@ -24,6 +24,7 @@ import psycopg
 from sqlalchemy import Connection, Row, bindparam, insert, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from lifecycle.persistence import installation
 from lifecycle.persistence.contact import gate
 from lifecycle.persistence.database import configured
 from lifecycle.persistence.tables import message_bodies, messages
@@ -281,7 +282,10 @@ RETURNING id, reply
 
 
 class Deliverer:
-    """One session that delivers over one channel. By its advisory lock the others know that it lives."""
+    """One session that delivers over one channel. By its advisory lock the others know that it lives.
+
+    There is none for a copy of another installation's database: it raises ForeignEnvironment.
+    """
 
     def __init__(self, db: Connection, zone: str, channel: Channel) -> None:
         self._channel = channel
@@ -289,6 +293,7 @@ class Deliverer:
         self._until = datetime.min.replace(tzinfo=UTC)
         # Every step is one statement, which is a transaction by itself without a BEGIN and a COMMIT of ours.
         self._db = db.execution_options(isolation_level="AUTOCOMMIT")
+        installation.require_own(self._db)
         self._driver = cast("psycopg.Connection[tuple[int, str | None]]", self._db.connection.driver_connection)
         self._number = secrets.randbelow(2**31)
         # What is queued comes in bursts, of which the planner's statistics know nothing: it would collect and sort the
