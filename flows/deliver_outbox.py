@@ -18,6 +18,7 @@ from tasks.delivery import (
     UNREACHABLE,
     deliver,
     deliver_bulk,
+    foreign,
     look,
     take_stock,
     where_mails_go,
@@ -41,6 +42,7 @@ def deliver_outbox(connections: Annotated[int, Field(ge=1, le=16)] = CONNECTIONS
     - Mailings come last: at most `bulk_per_minute`, evenly spaced, by one run at a time, for about four minutes.
     - Who may not be contacted any more is not, and is counted with the reason.
     - A recipient of a mailing whom the server refuses is listed, and does not fail the run.
+    - In a copy of another installation's database nothing leaves: it is counted, and stays queued.
 
     Args:
         connections: How many connections to the mail server deliver at once.
@@ -48,7 +50,7 @@ def deliver_outbox(connections: Annotated[int, Field(ge=1, le=16)] = CONNECTIONS
     """
     end = monotonic() + BULK_UNTIL
     with recorded("deliver-outbox", scheduled_day(), dry_run=dry_run) as summary:
-        if not dry_run:
+        if not dry_run and not _is_copy(summary):
             summary.failed |= {UNREACHABLE, provisioning.UNREACHABLE, BULK + UNREACHABLE, BULK + IN_DOUBT}
             _deliver(summary, connections)
             if look()[State.QUEUED]:
@@ -63,8 +65,16 @@ def deliver_now(summary: Summary, connections: int = CONNECTIONS) -> None:
     A message that fails for good or is in doubt fails the run, so that somebody looks. A server that cannot be reached
     fails only the run whose work is delivery: the messages wait.
     """
-    _deliver(summary, connections)
+    if not _is_copy(summary):
+        _deliver(summary, connections)
     describe_outbox(summary, look())
+
+
+def _is_copy(summary: Summary) -> bool:
+    if fact := foreign():
+        summary.counts[f"kept back: a copy of {fact.owner}"] = look()[State.QUEUED]
+        summary.notes.append(str(fact))
+    return fact is not None
 
 
 def _deliver(summary: Summary, connections: int) -> None:

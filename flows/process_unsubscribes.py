@@ -19,7 +19,7 @@ def process_unsubscribes(business_date: date | None = None, dry_run: bool = Fals
     - What is queued for the customer is then cancelled instead of sent. A consent given on a later day holds.
     - A mail that is read twice, and a second mail of the same day, add nothing.
     - A mail is marked as seen when what it asks for is recorded; one without a token of ours is left for a person.
-    - Without an inbox there is nothing to do, and the run says so.
+    - Without an inbox there is nothing to do, and the run says so. A copy of another installation leaves it alone.
     - Where the inbox cannot be read the run fails; what was recorded until then stays recorded.
 
     Args:

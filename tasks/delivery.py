@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from lifecycle.delivery.carriers import Carrier, open_carrier
 from lifecycle.delivery.outcomes import Deferred, InDoubt, Refused, Unreachable
 from lifecycle.delivery.pace import Pace
-from lifecycle.persistence import outbox
+from lifecycle.persistence import ForeignEnvironment, installation, outbox
 from lifecycle.persistence.card_documents import DocumentLost
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.outbox import Begun, Claimed, Ended, Settlement
@@ -102,6 +102,16 @@ def deliver_bulk(until: datetime, seconds: float) -> Counter[str]:
             if counts[UNREACHABLE]:
                 break
     return Counter({f"{BULK}{outcome}": number for outcome, number in (+counts).items()})
+
+
+def foreign() -> ForeignEnvironment | None:
+    """Why nothing may leave: the database is a copy of another installation's. None: it is ours."""
+    with transaction() as db:
+        try:
+            installation.require_own(db)
+        except ForeignEnvironment as fact:
+            return fact
+    return None
 
 
 def where_mails_go() -> str:

@@ -16,6 +16,7 @@ from lifecycle.reading.arrived import Arrived, LoginRefused, NoSuchInbox, NotRea
 from lifecycle.reading.inbox import MOST, open_inbox
 from lifecycle.rules.unsubscribing import message_of, tokens_in
 from lifecycle.settings import settings
+from tasks.delivery import foreign
 from tasks.issuer import unsubscribe_secret
 from tasks.unsubscribing import Recorded, unsubscribe
 
@@ -41,10 +42,13 @@ def process_inbox(day: date, now: datetime, run_id: UUID, *, dry_run: bool) -> C
 
     Each portion is committed before its mails are marked: whatever ends this in between, they are read again, and add
     nothing. Mails that ask for nothing we know stay as they are. Where it is the inbox that fails, this stops.
+    In a copy of another installation's database none is read: that they are asking is for its original to know.
     """
     url = settings().unsubscribe_inbox
     if url is None:
         return Counter({NO_INBOX: 1})
+    if not dry_run and (fact := foreign()):
+        return Counter({f"inbox: not read, a copy of {fact.owner}": 1})
     counts: Counter[str] = Counter()
     try:
         with open_inbox(url.get_secret_value()) as inbox:
