@@ -5,14 +5,15 @@ import logging
 import random
 from collections import Counter
 from datetime import datetime
+from uuid import UUID
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lifecycle.delivery.carriers import Carrier, open_carrier
+from lifecycle.delivery.carriers import Carrier, mail_folder, open_carrier
 from lifecycle.delivery.outcomes import Deferred, InDoubt, Refused, Unreachable
 from lifecycle.delivery.pace import Pace
-from lifecycle.persistence import ForeignEnvironment, installation, outbox
+from lifecycle.persistence import ForeignEnvironment, erasure_traces, installation, outbox
 from lifecycle.persistence.card_documents import DocumentLost
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.outbox import Begun, Claimed, Ended, Settlement
@@ -39,16 +40,48 @@ ANOTHER = f"{BULK}another run delivers them"
 log = logging.getLogger("lifecycle.delivery")
 
 
+class StillBeingSent(Exception):
+    """Mails that name the erased are being written at this moment: they are to be removed when that is over."""
+
+
 @task(cache_policy=NO_CACHE)
 def take_stock() -> Counter[str]:
     """Free what dead deliverers left behind, and settle by evidence what they may have sent. Returns what there is."""
+    _settle_by_evidence()
+    return look.fn()
+
+
+def _settle_by_evidence() -> None:
     with transaction() as db:
         outbox.release_abandoned(db)
     with open_carrier(settings().mail_target) as carrier, transaction() as db:
         there = {key: carrier.evidence(token(key)) for key in outbox.in_doubt(db, carrier.name)}
         outbox.resolve(db, [key for key, seen in there.items() if seen is True], State.SENT, [State.IN_DOUBT])
         outbox.resolve(db, [key for key, seen in there.items() if seen is False], State.QUEUED, [State.IN_DOUBT])
-        return outbox.backlog(db)
+
+
+def forget_mails(erasure_id: UUID) -> int:
+    """Remove from mail folders what was written to the erased, and the reports to resellers that named them.
+
+    From all folders that took one of these mails, and from the one that mails go to now. One that is in doubt is
+    settled first: its file is the evidence that it need not be sent again. Returns how many files that were.
+    Raises StillBeingSent when all others are removed, and Unreachable.
+    """
+    _settle_by_evidence()
+    here = where_mails_go()
+    under_way, tokens, places = 0, set(), {here}
+    with transaction() as db:
+        for mail in erasure_traces.mails(db, erasure_id):
+            places.update(mail.carriers)
+            if mail.under_way and mail.carriers[-1:] == [here]:
+                under_way += 1
+            else:
+                tokens.add(token(mail.key))
+    folders = [folder for place in sorted(places) if (folder := mail_folder(place))]
+    removed = sum(folder.forget(tokens) for folder in folders)
+    if under_way and mail_folder(here):
+        raise StillBeingSent(f"{under_way} mails that name the erased are being written now: try again")
+    return removed
 
 
 @task(cache_policy=NO_CACHE)

@@ -50,3 +50,9 @@ def open_carrier(url: str) -> Carrier:
             return Maildir(Path(path))
         case Server() as server:
             return Smtp(server)
+
+
+def mail_folder(name: str) -> Maildir | None:
+    """The folder that the carrier of this name writes to; None where it is a server, which hands mails on."""
+    kind, _, path = name.partition(":")
+    return Maildir(Path(path)) if kind == "maildir" else None

@@ -6,6 +6,8 @@ which readers ignore and clean up.
 """
 
 import os
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import TracebackType
@@ -60,6 +62,36 @@ class Maildir:
         except OSError as error:
             raise Unreachable(f"cannot read the mail folder: {error.strerror}") from None
 
+    def forget(self, tokens: Collection[str]) -> int:
+        """Remove these messages, unread, read, or left half written. Returns how many files that were.
+
+        Nobody may be about to send one of them. Raises Unreachable: the others are then still there.
+        """
+        try:
+            # In the order in which files move on: none is missed.
+            half = self._remove("tmp", (name for name in self._names("tmp") if name.partition(".")[0] in tokens))
+            unread = self._remove("new", tokens)
+            read = self._remove("cur", (name for name in self._names("cur") if name.partition(":")[0] in tokens))
+        except OSError as error:
+            raise Unreachable(f"cannot remove from the mail folder: {error.strerror}") from None
+        return half + unread + read
+
+    def _names(self, place: str) -> list[str]:
+        try:
+            return os.listdir(self._folder / place)  # noqa: PTH208 - a path per mail ever read would take seconds
+        except FileNotFoundError:
+            return []
+
+    def _remove(self, place: str, names: Iterable[str]) -> int:
+        removed = 0
+        for name in names:
+            with suppress(FileNotFoundError):
+                (self._folder / place / name).unlink()
+                removed += 1
+        if removed:
+            self._keep(place)
+        return removed
+
     def _make(self) -> None:
         for folder in ("tmp", "new", "cur"):
             (self._folder / folder).mkdir(parents=True, exist_ok=True)
@@ -68,11 +100,7 @@ class Maildir:
         """Readers move files from ``new`` to ``cur`` and add flags to the name: asked in that order, none is missed."""
         if (self._folder / "new" / token).exists():
             return True
-        try:
-            read = os.listdir(self._folder / "cur")  # noqa: PTH208 - a path per mail ever read would take seconds
-        except FileNotFoundError:
-            return False
-        return any(name.partition(":")[0] == token for name in read)
+        return any(name.partition(":")[0] == token for name in self._names("cur"))
 
     def _write(self, token: str, content: bytes) -> None:
         new = self._folder / "new"
@@ -84,7 +112,11 @@ class Maildir:
                 os.link(file.name, new / token)
             except FileExistsError:  # another deliverer was faster
                 return
-        directory = os.open(new, os.O_RDONLY)
+        self._keep("new")
+
+    def _keep(self, place: str) -> None:
+        """Force to disk which files are there."""
+        directory = os.open(self._folder / place, os.O_RDONLY)
         try:
             os.fsync(directory)
         finally:

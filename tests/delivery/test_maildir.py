@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle.delivery.carriers import open_carrier
+from lifecycle.delivery.maildir import Maildir
 from lifecycle.delivery.outcomes import Unreachable
 
 TOKEN = "0123456789abcdef"
@@ -99,3 +100,22 @@ def test_a_folder_that_cannot_be_written_fails_no_mail(folder: Path, place: str)
         send(folder)
     assert str(folder) not in str(error.value)
     assert os.fspath(folder.parent) not in str(error.value)
+
+
+def test_what_is_forgotten_is_gone_unread_read_or_half_written_and_its_neighbours_stay(folder: Path) -> None:
+    maildir = Maildir(folder)
+    tokens = [f"{number:032x}" for number in range(5)]
+    for token in tokens:
+        maildir.send(token, FROM, TO, MAIL)
+    for token in tokens[1:3]:
+        (folder / "new" / token).rename(folder / "cur" / f"{token}:2,RS")
+    (folder / "tmp" / f"{tokens[3]}.draft").write_bytes(MAIL)
+    (folder / "tmp" / f"{tokens[4]}.draft").write_bytes(MAIL)
+    assert maildir.forget({tokens[0], tokens[1], tokens[3], "of none"}) == 4
+    assert files(folder) == [f"cur/{tokens[2]}:2,RS", f"new/{tokens[4]}", f"tmp/{tokens[4]}.draft"]
+    assert maildir.forget({tokens[0], tokens[1]}) == 0
+
+
+def test_in_a_folder_that_is_not_there_nothing_has_to_be_forgotten(folder: Path) -> None:
+    assert Maildir(folder).forget({TOKEN}) == 0
+    assert not folder.exists()

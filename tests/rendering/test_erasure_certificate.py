@@ -60,8 +60,10 @@ def pages(certificate: Certificate, locale: Locale, issuer: Issuer = ISSUER) -> 
                 "Parte dei clienti tutti",
                 "Clienti inattivi trovati 1.290\nConservati 48\nabbonamento non scaduto 46\nvincolo di un operatore 3\n",
                 "Mostrati all’amministratore 1.242\nTolti dall’amministratore 2\n",
-                "Lasciati fuori all’ultimo controllo 5\ndi nuovo attivo 4\n"
-                "di nuovo attivo, scheda di addebito aperta 1\n",
+                (
+                    "Lasciati fuori all’ultimo controllo 5\ndi nuovo attivo 4\n"
+                    "di nuovo attivo, scheda di addebito aperta 1\n"
+                ),
                 "Clienti cancellati 1.235",
                 "Approvata dall’operatore anna\nApprovata il 22 novembre 2026, 14:03:22 CET",
                 "Impronta di ciò che è stato approvato 9ccb728d8e4ad845",
@@ -144,8 +146,10 @@ def test_a_certificates_file_is_named_by_its_day_and_id() -> None:
                 "Gentile Anna <Bianchi>,",
                 "Clienti cancellati: 1.235.",
                 "Tolti da voi: 2",
-                "Lasciati fuori all’ultimo controllo: 5 "
-                "(di nuovo attivo: 4; di nuovo attivo, scheda di addebito aperta: 1)",
+                (
+                    "Lasciati fuori all’ultimo controllo: 5 "
+                    "(di nuovo attivo: 4; di nuovo attivo, scheda di addebito aperta: 1)"
+                ),
                 "Non si può annullare.",
             ],
         ),
