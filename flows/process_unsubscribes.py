@@ -18,13 +18,13 @@ def process_unsubscribes(business_date: date | None = None, dry_run: bool = Fals
     - Its customer's consents to bulk mail end with the business date, and an objection to bulk mail is recorded.
     - What is queued for the customer is then cancelled instead of sent. A consent given on a later day holds.
     - A mail that is read twice, and a second mail of the same day, add nothing.
-    - A mail is marked as seen when what it asks for is recorded; one without a token of ours is left for a person.
+    - A mail is removed for good when what it asks for is recorded; one without a token of ours is left for a person.
     - Without an inbox there is nothing to do, and the run says so. A copy of another installation leaves it alone.
     - Where the inbox cannot be read the run fails; what was recorded until then stays recorded.
 
     Args:
         business_date: The day from which mailings end. None: the day for which the run was scheduled.
-        dry_run: Only say what would be recorded; no mail is marked.
+        dry_run: Only say what would be recorded; no mail is removed.
     """
     day = business_date or scheduled_day()
     with recorded("process-unsubscribes", day, dry_run=dry_run) as summary:

@@ -1,4 +1,4 @@
-"""Mails that ask us to stop mailings: read from the inbox, recorded, and only then marked as dealt with."""
+"""Mails that ask us to stop mailings: read from the inbox, recorded, and only then removed from it."""
 
 import logging
 from collections import Counter
@@ -40,8 +40,9 @@ log = logging.getLogger("lifecycle.unsubscribes")
 def process_inbox(day: date, now: datetime, run_id: UUID, *, dry_run: bool) -> Counter[str]:
     """Record what the mails in the configured inbox ask for, in portions. Returns counts by what became of them.
 
-    Each portion is committed before its mails are marked: whatever ends this in between, they are read again, and add
-    nothing. Mails that ask for nothing we know stay as they are. Where it is the inbox that fails, this stops.
+    Each portion is committed before its mails are removed: whatever ends this in between, they are read again, and add
+    nothing. Those of customers who are erased since go as well; mails that ask for nothing we know stay as they are.
+    Where it is the inbox that fails, this stops.
     In a copy of another installation's database none is read: that they are asking is for its original to know.
     """
     url = settings().unsubscribe_inbox
@@ -63,7 +64,7 @@ def process_inbox(day: date, now: datetime, run_id: UUID, *, dry_run: bool) -> C
                 done = [(mail, added) for (mail, _), added in zip(asking, recorded, strict=True) if added]
                 counts.update(_counted(portion, done))
                 if not dry_run:
-                    inbox.dealt_with({mail.id for mail, _ in done})
+                    inbox.remove({mail.id for mail, _ in done})
             counts += inbox.skipped
     except NotRead as error:
         log.error("the inbox: %s", error)

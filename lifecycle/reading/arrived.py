@@ -29,7 +29,7 @@ _ENCODED_WORDS = re.compile(rf"{_WORD}(?:\s*{_WORD})*")
 
 
 class NotRead(Exception):
-    """The inbox cannot be read, or not be marked as read.
+    """The inbox cannot be read, or nothing removed from it.
 
     The message holds no credentials and no personal data; a server's own words, which can, are in `reply`.
     """

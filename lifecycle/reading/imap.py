@@ -1,7 +1,7 @@
 """An inbox on an IMAP server (RFC 3501), with TLS from the start, STARTTLS, or in clear on this machine.
 
-What was dealt with is marked ``\\Seen``. Nothing else is changed on the server: headers are fetched with PEEK, and the
-folder is never closed, which would remove what somebody marked for removal.
+What was dealt with is removed. Nothing else is changed on the server: headers are fetched with PEEK, and the folder is
+never closed, which would remove what somebody marked for removal.
 """
 
 import re
@@ -76,12 +76,20 @@ class ImapInbox:
                 if mail in headers:  # else it was removed meanwhile
                     yield arrived(str(mail), headers[mail])
 
-    def dealt_with(self, mails: Iterable[str]) -> None:
+    def remove(self, mails: Iterable[str]) -> None:
         for portion in _portions(list(map(int, mails))):
-            with _able("mark mails as seen"):
-                answer, words = self._connection.uid("STORE", _set(portion), "+FLAGS.SILENT", r"(\Seen)")
+            with _able("remove mails"):
+                answer, words = self._connection.uid("STORE", _set(portion), "+FLAGS.SILENT", r"(\Deleted)")
+                if answer == "OK":
+                    answer, words = self._expunge(portion)
             if answer != "OK":
-                raise Unreachable("cannot mark mails as seen: the server refuses", _words(words))
+                raise Unreachable("cannot remove mails: the server refuses", _words(words))
+
+    def _expunge(self, mails: list[int]) -> tuple[str, list[Any]]:
+        """These alone (UIDPLUS, RFC 4315). Of the few servers that cannot, all that is marked: the folder is ours."""
+        if b"UIDPLUS" in self._connection.capability()[1][0].upper().split():
+            return self._connection.uid("EXPUNGE", _set(mails))
+        return self._connection.expunge()
 
     def _connect(self) -> IMAP4:
         host, port, security = self._mailbox.host, self._mailbox.port, self._mailbox.security

@@ -34,10 +34,11 @@ class Inbox(Protocol):
         """
         ...
 
-    def dealt_with(self, mails: Iterable[str]) -> None:
-        """Mark these as seen, by `Arrived.id`; to be called when what they ask for is recorded for good.
+    def remove(self, mails: Iterable[str]) -> None:
+        """Remove these for good, by `Arrived.id`; to be called when what they ask for is recorded for good.
 
-        One that was removed meanwhile is passed over. Raises Unreachable: they are then read again in the next run.
+        They hold the address, and whatever else their senders wrote: with the record that is kept for nothing. One that
+        was removed meanwhile is passed over. Raises Unreachable: they are then read again in the next run.
         """
         ...
 

@@ -1,7 +1,7 @@
-"""An inbox in a Maildir. What was dealt with is in ``cur`` with the flag S (seen), as mail readers mark it.
+"""An inbox in a Maildir. What was dealt with is removed; what a mail reader has marked with S (seen) is a person's.
 
-Mails are looked at where they are and only renamed afterwards; that is what any mail reader on the same folder does, so
-files may come, go and change their names at any time.
+Mails are looked at where they are. Any mail reader may be on the same folder: files may come, go and change their names
+at any time, and one that was renamed while we looked at it is read again in the next run.
 """
 
 import os
@@ -37,15 +37,12 @@ class MaildirInbox:
             except OSError:
                 self.skipped[UNREADABLE] += 1
 
-    def dealt_with(self, mails: Iterable[str]) -> None:
+    def remove(self, mails: Iterable[str]) -> None:
         try:
             for mail in mails:
-                name, _, flags = Path(mail).name.partition(_INFO)
-                seen = "".join(sorted({*flags, "S"}))
-                with suppress(FileNotFoundError):
-                    (self._folder / mail).rename(self._folder / "cur" / f"{name}{_INFO}{seen}")
+                (self._folder / mail).unlink(missing_ok=True)
         except OSError as error:
-            raise Unreachable(f"cannot mark a mail as seen: {error.strerror}") from None
+            raise Unreachable(f"cannot remove a mail: {error.strerror}") from None
 
     def _unseen(self, place: str) -> Iterator[tuple[int, str]]:
         """When each mail that nobody has seen arrived, and its place."""

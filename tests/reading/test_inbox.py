@@ -33,8 +33,8 @@ class Box(Protocol):
 
     def put(self, *mails: bytes) -> None: ...
 
-    def seen(self) -> int:
-        """How many of its mails a person's mail reader shows as read."""
+    def left(self) -> int:
+        """How many mails it holds, all of which a person's mail reader shows as unread."""
         ...
 
     def remove_all(self) -> None: ...
@@ -54,8 +54,10 @@ class MaildirBox:
             path.write_bytes(content)
             os.utime(path, (second, second))
 
-    def seen(self) -> int:
-        return sum("S" in mail.get_flags() for mail in mailbox.Maildir(self.folder, create=False))
+    def left(self) -> int:
+        flags = [mail.get_flags() for mail in mailbox.Maildir(self.folder, create=False)]
+        assert not any("S" in each for each in flags)
+        return len(flags)
 
     def remove_all(self) -> None:
         for path in self.folder.glob("*/*"):
@@ -76,10 +78,11 @@ class ImapBox:
             for content in mails:
                 assert session.append(self.modified_utf7, "", "", content)[0] == "OK"
 
-    def seen(self) -> int:
+    def left(self) -> int:
         with logged_in(self.port) as session:
             session.select(self.modified_utf7, readonly=True)
-            return len(session.search(None, "SEEN")[1][0].split())
+            assert session.search(None, "SEEN")[1] == [b""]
+            return len(session.search(None, "ALL")[1][0].split())
 
     def remove_all(self) -> None:
         with logged_in(self.port) as session:
@@ -129,9 +132,9 @@ def subjects(box: Box) -> list[str]:
         return [mail.subject for mail in opened.mails()]
 
 
-def deal_with(box: Box, *wanted: str) -> None:
+def remove(box: Box, *wanted: str) -> None:
     with box.open() as opened:
-        opened.dealt_with([mail.id for mail in opened.mails() if mail.subject in wanted])
+        opened.remove([mail.id for mail in opened.mails() if mail.subject in wanted])
 
 
 def test_a_mail_is_its_header(box: Box) -> None:
@@ -146,15 +149,15 @@ def test_a_mail_is_its_header(box: Box) -> None:
     assert (mail.subject, mail.message_id, mail.sent_at) == ("Disiscrizione abc-1_2", "<1@example.com>", when)
 
 
-def test_a_mail_is_read_until_it_is_dealt_with_and_its_neighbours_stay_unseen(box: Box) -> None:
+def test_a_mail_is_read_until_it_is_removed_and_its_neighbours_stay_unseen(box: Box) -> None:
     box.put(*mails("a", "b", "c"))
     assert subjects(box) == ["c", "b", "a"]
     assert subjects(box) == ["c", "b", "a"], "a run that was killed before its end"
-    assert box.seen() == 0
-    deal_with(box, "a", "c")
+    assert box.left() == 3
+    remove(box, "a", "c")
     assert subjects(box) == ["b"]
-    assert box.seen() == 2
-    deal_with(box, "b")
+    assert box.left() == 1
+    remove(box, "b")
     assert subjects(box) == []
 
 
@@ -162,9 +165,10 @@ def test_two_runs_at_once_do_no_harm(box: Box) -> None:
     box.put(*mails("a", "b"))
     with box.open() as one, box.open() as other:
         first, second = list(one.mails()), list(other.mails())
-        one.dealt_with(mail.id for mail in first)
-        other.dealt_with(mail.id for mail in second)
-    assert len(first) == len(second) == box.seen() == 2
+        one.remove(mail.id for mail in first)
+        other.remove(mail.id for mail in second)
+    assert len(first) == len(second) == 2
+    assert box.left() == 0
 
 
 def test_mails_that_are_removed_meanwhile_are_passed_over(box: Box) -> None:
@@ -176,9 +180,9 @@ def test_mails_that_are_removed_meanwhile_are_passed_over(box: Box) -> None:
         box.put(*mails("c"))
         assert first.subject == "b"
         assert {mail.subject for mail in found} <= {"a"}
-        opened.dealt_with([first.id])
+        opened.remove([first.id])
     assert subjects(box) == ["c"]
-    assert box.seen() == 0
+    assert box.left() == 1
 
 
 def test_one_bad_mail_stops_no_other(box: Box) -> None:
@@ -208,7 +212,7 @@ def test_a_run_ends_however_many_wait_for_a_person_and_reads_the_newest(
     with box.open() as opened:
         assert [mail.subject for mail in opened.mails()] == ["4", "3", "2"]
         assert opened.skipped == {LEFT: 2}
-    deal_with(box, "2", "3", "4")
+    remove(box, "2", "3", "4")
     assert subjects(box) == ["1", "0"]
 
 
@@ -219,15 +223,14 @@ def folder(tmp_path: Path) -> MaildirBox:
     return MaildirBox(tmp_path)
 
 
-def test_mails_that_a_reader_listed_and_nobody_opened_are_read_and_keep_their_flags(folder: MaildirBox) -> None:
+def test_mails_that_a_reader_listed_and_nobody_opened_are_read_and_others_left_alone(folder: MaildirBox) -> None:
     for name in ("1.x", "2.x:2,", "3.x:2,FR", "4.x:2,S", "5.x:2,RS"):
         (folder.folder / "cur" / name).write_bytes(b"Subject: x\n\n")
     with folder.open() as opened:
         found = [mail.id for mail in opened.mails()]
-        opened.dealt_with(found)
+        opened.remove(found)
     assert len(found) == 3
-    left = sorted(path.name for path in (folder.folder / "cur").iterdir())
-    assert left == ["1.x:2,S", "2.x:2,S", "3.x:2,FRS", "4.x:2,S", "5.x:2,RS"]
+    assert sorted(path.name for path in (folder.folder / "cur").iterdir()) == ["4.x:2,S", "5.x:2,RS"]
 
 
 def test_only_files_are_mails(folder: MaildirBox) -> None:
@@ -268,10 +271,10 @@ def test_memory_and_time_do_not_grow_with_the_mails(folder: MaildirBox) -> None:
     started = time.monotonic()
     with folder.open() as opened:
         for mail in opened.mails():
-            opened.dealt_with([mail.id])
+            opened.remove([mail.id])
     took, (_, peak) = time.monotonic() - started, tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert folder.seen() == 2_000
+    assert folder.left() == 0
     assert peak < 5_000_000
     assert took < 20
 
@@ -385,13 +388,15 @@ def test_no_server_at_all() -> None:
 
 
 def test_a_server_that_is_gone_after_the_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    capable = {"CAPABILITY": "* CAPABILITY IMAP4rev1 UIDPLUS AUTH=PLAIN\r\nTAG OK done\r\n"}
     for answer, match in ((HANG_UP, "lost"), ("TAG NO [READ-ONLY]\r\n", "refuses")):
-        with (
-            scripted_server({"UID STORE": answer}) as port,
-            pytest.raises(Unreachable, match=match),
-            scripted(port) as opened,
-        ):
-            opened.dealt_with(["7"])
+        for script in ({"UID STORE": answer}, {"EXPUNGE": answer}, {"UID EXPUNGE": answer, **capable}):
+            with (
+                scripted_server(script) as port,
+                pytest.raises(Unreachable, match=match),
+                scripted(port) as opened,
+            ):
+                opened.remove(["7"])
 
 
 def test_headers_are_found_wherever_a_server_puts_them() -> None:
