@@ -58,7 +58,9 @@ def pages(certificate: Certificate, locale: Locale, issuer: Issuer = ISSUER) -> 
                 "Primo giorno del periodo 22 novembre 2024",
                 "Data di riferimento 22 novembre 2026",
                 "Parte dei clienti tutti",
-                ("Clienti inattivi trovati 1.290\nConservati 48\n" "abbonamento non scaduto 46\nvincolo di un operatore 3\n"),
+                (
+                    "Clienti inattivi trovati 1.290\nConservati 48\nabbonamento non scaduto 46\nvincolo di un operatore 3\n"
+                ),
                 "Mostrati all’amministratore 1.242\nTolti dall’amministratore 2\n",
                 (
                     "Lasciati fuori all’ultimo controllo 5\ndi nuovo attivo 4\n"
