@@ -58,9 +58,8 @@ def pages(certificate: Certificate, locale: Locale, issuer: Issuer = ISSUER) -> 
                 "Primo giorno del periodo 22 novembre 2024",
                 "Data di riferimento 22 novembre 2026",
                 "Parte dei clienti tutti",
-                (
-                    "Clienti inattivi trovati 1.290\nConservati 48\nabbonamento non scaduto 46\nvincolo di un operatore 3\n"
-                ),
+                "Clienti inattivi trovati 1.290\nConservati 48\n",
+                "abbonamento non scaduto 46\nvincolo di un operatore 3\n",
                 "Mostrati all’amministratore 1.242\nTolti dall’amministratore 2\n",
                 (
                     "Lasciati fuori all’ultimo controllo 5\ndi nuovo attivo 4\n"
@@ -170,7 +169,7 @@ def test_a_certificates_file_is_named_by_its_day_and_id() -> None:
 def test_the_mail_says_the_same_in_short(locale: Locale, subject: str, phrases: list[str]) -> None:
     content = mail(CERTIFICATE, "Anna <Bianchi>", ISSUER, locale)
     assert content.subject == subject
-    page = " ".join(html.fromstring(content.html).text_content().split())
+    page = " ".join(str(html.fromstring(content.html).xpath("string()")).split())
     for phrase in phrases:
         assert phrase in content.text
         assert all(part in page for part in phrase.split(": "))
