@@ -108,7 +108,10 @@ def email(db: Connection, customer: int, address: str | None) -> None:
 
 
 def erase(db: Connection, customer: int, on: date) -> None:
-    db.execute(text("UPDATE customers SET erased_on = :on WHERE id = :customer"), {"on": on, "customer": customer})
+    db.execute(
+        text("UPDATE customers SET name = '', email = NULL, erased_on = :on WHERE id = :customer"),
+        {"on": on, "customer": customer},
+    )
 
 
 TYPES = (

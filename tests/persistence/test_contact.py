@@ -95,7 +95,10 @@ def record(db: Connection, types: dict[str, int], code: str, life: Life) -> dict
     """Write a customer's life. Returns the ids of the versions."""
     customer, month = cast.customer(db, code), datetime(2026, 1, 1, tzinfo=UTC)
     if life.erased:
-        db.execute(text("UPDATE customers SET erased_on = :day WHERE id = :id"), {"day": DAY, "id": customer})
+        db.execute(
+            text("UPDATE customers SET name = '', email = NULL, erased_on = :day WHERE id = :id"),
+            {"day": DAY, "id": customer},
+        )
     for channel, on in life.objections:
         db.execute(insert(tables.objections).values(customer_id=customer, channel=channel, objected_on=on))
     ids = {}

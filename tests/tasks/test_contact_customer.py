@@ -132,7 +132,7 @@ def test_everything_that_is_wrong_is_found_at_once() -> None:
         "body: is given",
         "subject: is given",
     ]
-    change("UPDATE customers SET erased_on = '2026-03-01'")
+    change("UPDATE customers SET name = '', email = NULL, erased_on = '2026-03-01'")
     assert refused(motive="contract") == ["customer: was erased"]
 
 

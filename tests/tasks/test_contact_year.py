@@ -132,7 +132,7 @@ class Year:
             case "erase":  # one to whom a mailing is on its way; who has a licence is not inactive
                 db.execute(
                     text("""
-                    UPDATE customers SET erased_on = :day WHERE id = (
+                    UPDATE customers SET name = '', email = NULL, erased_on = :day WHERE id = (
                         SELECT max(customer_id) FROM messages
                         WHERE state = 'queued' AND channel = 'bulk' AND customer_id % 4 <> 1)"""),
                     {"day": day},

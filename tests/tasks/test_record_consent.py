@@ -181,7 +181,7 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
 
 def test_nothing_is_recorded_of_a_customer_that_was_erased() -> None:
     with transaction() as db:
-        db.execute(text("UPDATE customers SET erased_on = '2026-06-01' WHERE code = 'C1'"))
+        db.execute(text("UPDATE customers SET name = '', email = NULL, erased_on = '2026-06-01' WHERE code = 'C1'"))
     assert refused(MAY) == [("customer", "'C1' was erased")]
     with pytest.raises(BadInput, match="was erased"):
         objected(MAY)
