@@ -16,6 +16,7 @@ from lifecycle.persistence import erasure, erasure_certificate, erasure_list
 from lifecycle.persistence.database import Transaction, transaction
 from lifecycle.persistence.erasure import Scope
 from lifecycle.persistence.erasure_plan import OUTSIDE, Plan, TableFate, plan
+from lifecycle.rendering.locales import customer_name
 from lifecycle.rules.erasure import Certificate, Criteria, ErasureState, Fate
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.records import shown
@@ -136,7 +137,7 @@ def _print_preview(db: Transaction, found: Any) -> None:
 
 
 def _line(code: str, name: str, last: date | None) -> str:
-    return f"    {code:14}  {last or 'never':10}  {shown(name, 60)}"
+    return f"    {code:14}  {last or 'never':10}  {shown(customer_name(name, settings().locale), 60)}"
 
 
 def _print_certificate(certificate: Certificate) -> None:
