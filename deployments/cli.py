@@ -192,7 +192,7 @@ app.command(show)
 
 @show.command
 def customer(code: str, *, on: date | None = None, json: bool = False) -> None:
-    """A customer with subscriptions, terms, transitions, messages, cards, payments, consents, contacts and holds.
+    """A customer with subscriptions, terms, transitions, messages, cards, payments, appointments, consents and so on.
 
     Parameters
     ----------

@@ -59,8 +59,14 @@ def customer(code: str, day: date | None, *, as_json: bool) -> None:
         print(f"{paid['received_on']}  {paid['amount']} {paid['currency']} to {place}  {paid['rule']}")
     for currency, credit in found["credit"].items():
         print(f"credit  {credit} {currency}")
+    _print_appointments(found)
     _print_contact(found)
     _print_holds(found)
+
+
+def _print_appointments(found: dict[str, Any]) -> None:
+    for each in found["appointments"]:
+        print(f"appointment  {_plain(each['starts_at'])}  {each['status']}  {each['code']}  {_line(each['title'])}")
 
 
 def _print_contact(found: dict[str, Any]) -> None:

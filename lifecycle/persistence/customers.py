@@ -63,6 +63,13 @@ WHERE allocations.customer_id = :customer AND allocations.business_date <= :day
 ORDER BY allocations.id
 """)
 
+# As a term: one that was agreed by then counts before it starts.
+_APPOINTMENTS = text("""
+SELECT code, starts_at, status, title FROM appointments
+WHERE customer_id = :customer AND (starts_at < :end_of_day OR recorded_at < :end_of_day)
+ORDER BY starts_at, code COLLATE "C"
+""")
+
 _MESSAGES = text("""
 SELECT kind, key, state, sent_at FROM messages WHERE customer_id = :customer AND business_date <= :day
 ORDER BY created_at, id
@@ -111,6 +118,7 @@ def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any]
     subscriptions = db.execute(_SUBSCRIPTIONS, {"customer": customer.id}).all()
     asked = {"customer": customer.id, "day": day}
     messages = db.execute(_MESSAGES, asked)
+    appointments = db.execute(_APPOINTMENTS, {"customer": customer.id, "end_of_day": end_of_day})
     return {
         "code": customer.code,
         "name": customer.name,
@@ -123,6 +131,7 @@ def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any]
         "payments": [dict(row) for row in db.execute(_PAYMENTS, asked).mappings()],
         "consents": _consents(db, customer.id, day),
         "objections": [dict(row) for row in db.execute(_OBJECTIONS, asked).mappings()],
+        "appointments": [dict(row) for row in appointments.mappings()],
         "contacts": [dict(row) for row in db.execute(_CONTACTS, asked).mappings()],
         "holds": [dict(row) for row in db.execute(_HOLDS, asked | {"end_of_day": end_of_day}).mappings()],
     }

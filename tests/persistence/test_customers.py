@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from lifecycle.persistence import customers
 from tests import cast
+from tests.appointments import appointment
 
 RENEWED = datetime(2019, 8, 20, 10, tzinfo=UTC)
 
@@ -109,3 +110,29 @@ def test_what_was_allowed_refused_and_done_is_shown(db: Connection, asked: None)
         ("mailing/1/C1", "bulk", "consent", "NEWS", None, None, date(2019, 5, 2)),
         ("contact/1", "contact", "duty", None, "contract", "OP1", date(2019, 7, 3)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("day", "known"),
+    [
+        (date(2019, 7, 31), []),
+        (date(2019, 8, 1), ["PAST"]),
+        (date(2019, 8, 20), ["PAST", "AGREED"]),  # though it is yet to come
+        (date(2019, 9, 10), ["PAST", "AGREED", "LATE"]),
+    ],
+)
+def test_appointments_are_shown_from_the_day_they_were_agreed(db: Connection, day: date, known: list[str]) -> None:
+    customer = cast.customer(db, "C1")
+    for code, starts_at in (
+        ("PAST", datetime(2019, 7, 31, 22, tzinfo=UTC)),  # the day's first moment in Rome
+        ("AGREED", datetime(2019, 9, 9, 8, tzinfo=UTC)),
+        ("LATE", datetime(2019, 9, 10, 8, tzinfo=UTC)),
+    ):
+        appointment(db, code, customer, starts_at, "booked", "Demo")
+    db.execute(text("UPDATE appointments SET recorded_at = :known WHERE code = 'AGREED'"), {"known": RENEWED})
+    found = customers.show(db, "C1", day, ZoneInfo("Europe/Rome"))
+    assert found is not None
+    assert [each["code"] for each in found["appointments"]] == known
+    if known:
+        assert list(found["appointments"][0]) == ["code", "starts_at", "status", "title"]
+        assert found["appointments"][0]["title"] == "Demo"
