@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from deployments import sample, sample_consents, sample_hosting, show
+from deployments import sample, sample_appointments, sample_consents, sample_hosting, show
 from deployments.launcher import Running
 from deployments.sample_hosting import Transfer
 from lifecycle.persistence import customers, mailing, reseller_report, runs
@@ -62,7 +62,8 @@ def jobs(home: Path) -> Iterator[Job]:
 def _licences(business: Path) -> Iterator[Job]:
     sample.write_business(business)
     sample_consents.write_consents(business)
-    shows = "a business with 25 resellers and 600 customers, and what these consented to"
+    sample_appointments.write_appointments(business)
+    shows = "a business with 25 resellers and 600 customers, what these consented to, and their appointments"
     yield Job("import-records", {"path": str(business)}, shows)
     yield Job("daily-expiry-sweep", {"business_date": "2019-07-01"}, "licences that lapsed 3 months ago: warned")
     yield Job(

@@ -248,6 +248,8 @@ COLUMNS = {
     "consents": ("customer", "consent_type", "granted_on", "withdrawn_on", "evidence", "recorded_at"),
     "motives": ("code", "title", "duty"),
     "objections": ("customer", "channel", "objected_on"),
+    "appointments": ("code", "customer", "starts_at", "status", "title"),
+    "operators": ("code", "name", "email", "administrator"),
 }  # fmt: skip
 
 
