@@ -166,7 +166,9 @@ def migrate() -> None:
 
     configured = read_settings()
     url = configured.database_url
-    database.migrate(database.server(url.get_secret_value() if url else None, configured.home))
+    target = database.server(url.get_secret_value() if url else None, configured.home)
+    database.migrate(target)
+    target.dispose()
 
 
 @app.command

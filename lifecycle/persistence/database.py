@@ -102,9 +102,10 @@ def accepting_an_older_one() -> Iterator[None]:
     try:
         yield
     finally:
+        if engine.cache_info().currsize:
+            configured().dispose()
+            engine.cache_clear()  # what uses it next, compares
         _older_is_refused.reset(before)
-        configured().dispose()
-        engine.cache_clear()  # what uses it next, compares
 
 
 def _take_up(reached: Engine) -> None:

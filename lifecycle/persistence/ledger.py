@@ -43,7 +43,7 @@ class _Line(BaseModel):
 
     page: int
     erasure: dict[str, Any]
-    """A row of that table."""
+    """A row of that table; with a portion only what an approval knows of it."""
 
 
 class Portion(_Line):
@@ -78,7 +78,8 @@ SELECT jsonb_build_object(
         'customers', (
             SELECT coalesce(jsonb_agg(tombstone ORDER BY tombstone), '[]')
             FROM erasure_candidates JOIN customers ON customers.id = customer_id WHERE portion_id = portion.id),
-        'erasure', to_jsonb(erasures) - '{preview,prefect_flow_run_id,certificate,ledger_page}'::text[]
+        'erasure', to_jsonb(erasures)
+            - '{preview,prefect_flow_run_id,state,finished_at,certificate,ledger_page}'::text[]
     )::text AS line, portion.ledger_page AS page, 0 AS place
 FROM erasure_portions AS portion JOIN erasures ON erasures.id = erasure_id
 WHERE portion.ledger_page > :page

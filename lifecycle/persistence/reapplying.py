@@ -37,7 +37,7 @@ def reapply(db: Connection, portion: Portion) -> Counter[str]:
     erasure.lock(db)
     again = erasure.undo(db, portion.erased_on)
     # Finished only by its own line: what lies outside of the tables comes in between.
-    _record(db, portion.erasure | {"state": ErasureState.APPROVED, "finished_at": None})
+    _record(db, portion.erasure | {"state": ErasureState.APPROVED})
     db.execute(_RECORD_PORTION, about)
     return Counter(
         {
