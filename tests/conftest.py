@@ -115,6 +115,7 @@ def server_database(cluster: PostgresServer) -> Iterator[str]:
 def running(server_home: Path, server_database: str) -> Iterator[launcher.Running]:
     """The server, with all deployments and a worker."""
     with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("LIFECYCLE_HOME", str(server_home))  # its ledger of erasures goes with its database
         environment.setenv("LIFECYCLE_DATABASE_URL", server_database)
         environment.delenv("PREFECT_API_URL", raising=False)
         environment.setenv("LIFECYCLE_TIMEZONE", "Europe/Rome")
