@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from lifecycle.persistence import erasure, erasure_certificate, erasure_list
 from lifecycle.persistence.database import Transaction, transaction
 from lifecycle.persistence.erasure import Scope
-from lifecycle.persistence.erasure_plan import OUTSIDE, Plan, TableFate, plan
+from lifecycle.persistence.erasure_plan import DOCUMENTS, OUTSIDE, Plan, TableFate, plan
 from lifecycle.rendering.locales import customer_name
 from lifecycle.rules.erasure import Certificate, Criteria, ErasureState, Fate
 from lifecycle.rules.findings import BadInput, Finding
@@ -55,8 +55,14 @@ def _plan(plan: Plan) -> Iterator[str]:
     yield from _tables(plan.not_customers)
     yield from _heading("4. Tables that have nothing to do with a customer: they stay")
     yield from _names(plan.unrelated)
-    yield from _heading("5. Outside of the tables")
-    for what, fate in OUTSIDE:
+    yield from _heading("5. Documents under the home")
+    for name, holds, fate in DOCUMENTS:
+        yield ""
+        yield name.replace("{}", "…")
+        yield from _beside("    holds", holds, 18)
+        yield from _beside("    fate", fate, 18)
+    yield from _heading("6. Elsewhere")
+    for what, fate in OUTSIDE.items():
         yield ""
         yield from wrap(what, _WIDTH)
         yield from _beside("", fate, 4)
@@ -137,7 +143,7 @@ def _print_preview(db: Transaction, found: Any) -> None:
 
 
 def _line(code: str, name: str, last: date | None) -> str:
-    return f"    {code:14}  {last or 'never':10}  {shown(customer_name(name, settings().locale), 60)}"
+    return f"    {code:14}  {last or 'never'!s:10}  {shown(customer_name(name, settings().locale), 60)}"
 
 
 def _print_certificate(certificate: Certificate) -> None:

@@ -74,10 +74,49 @@ def _named(column: Column[object]) -> str:
     return f"{column.name} ({held})" if held and column.info["fate"] is Fate.BLANKED else column.name
 
 
-OUTSIDE: tuple[tuple[str, str], ...] = (
+DOCUMENTS: tuple[tuple[str, str, str], ...] = (
     (
-        "Documents that the program wrote: files under the home, readable for their owner only",
-        "x",
+        "open-cards-{}.xlsx",
+        "names of customers with open cards, credit or suspended services, and texts of payments that nobody assigned",
+        "made anew: the same figures, with the unknown customer",
     ),
+    ("consents-{}.xlsx", "codes of customers, and what they consented to, in figures", "kept"),
+    ("mailings/{}-{}-{}.csv", "codes of customers, and whether a mailing went to them", "kept"),
+    ("erasure-{}-{}.pdf", "certificates of erasure: figures, criteria, the code of who approved", "kept"),
 )
-"""What lies outside of the tables and could hold personal data, and what becomes of it."""
+"""Of each kind of document under the home its name, what it holds and its fate."""
+
+OUTSIDE: dict[str, str] = {
+    "Mail folder, where mails are delivered into one": (
+        "Mails to the customer, and reports to resellers that named it, are removed. A mail that a mail server took "
+        "is out of reach: it is with whom it was sent to."
+    ),
+    "Inbox of answers to mailings": (
+        "An answer is removed from the inbox when what it asks for is recorded. One that asks for nothing known stays "
+        "for a person to read, and to remove."
+    ),
+    "Prefect: parameters, logs, artifacts, results and inputs of runs": (
+        "They hold codes and figures. Texts that a person types for one customer are blanked in the run's parameters "
+        "as the run begins; wherever they are left, when the customer is erased. What is scheduled about it is "
+        "cancelled. The preview of an erasure, the one thing that shows names, is removed when its run ends, however "
+        "it ends."
+    ),
+    "Import files and bank statements": (
+        "None is kept: they are read where they lie, and whoever put them there removes them. Imported again they do "
+        "not bring back who was erased."
+    ),
+    "Other systems: provisioning, the bank, Accounting": (
+        "They are not changed. What provisioning is told names subscriptions and customers by their codes."
+    ),
+    "Backups of the database": (
+        "Out of reach: they hold the customer until they are removed, by the rules of whoever keeps them. The ledger "
+        "of erasures, a file outside of the database, holds a random number for each customer that was erased: a "
+        "database that is older than it is refused until `lifecycle erasure reapply` has erased them again."
+    ),
+    "The database server's own files: its log, old versions of rows, the planner's statistics": (
+        "The log repeats no values; `lifecycle check` says where a server is set otherwise. Old versions of rows are "
+        "given up and the statistics made anew when an erasure ends. What the server wrote ahead (WAL) is recycled "
+        "by itself; where it is archived, it is a backup."
+    ),
+}
+"""What lies outside of the tables, and what becomes of it."""
