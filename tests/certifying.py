@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, text
 
-from lifecycle.persistence import erasure, tables
+from lifecycle.persistence import erasure, ledger, tables
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.erasure import Scope
 from lifecycle.rules.erasure import Criteria, Preset
@@ -54,8 +54,8 @@ def approved(taken_out: Collection[str] = ()) -> UUID:
 
 
 def erase(erasure_id: UUID) -> None:
-    """In one portion, which is then in the ledger."""
+    """In one portion, which is then written into the ledger."""
     with transaction() as db:
         erasure.erase(db, erasure.read(db, erasure_id), erasure.still_shown(db, erasure_id), DAY, ROME)
     with transaction() as db:
-        db.execute(text("UPDATE erasure_portions SET ledger_page = 1"))
+        ledger.write(db)
