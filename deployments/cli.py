@@ -24,7 +24,7 @@ from lifecycle.persistence import DatabaseOutdated, DatabaseRestored, DatabaseUn
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.money import MOST
 from lifecycle.rules.outbox import State
-from lifecycle.rules.runs import HeldByBrake, RunFailed
+from lifecycle.rules.runs import RunFailed, WaitsForPerson
 from lifecycle.settings import Settings
 
 FAILED = 1
@@ -550,7 +550,7 @@ def main() -> None:
             "\n".join(f"{finding} ({finding.value})" if finding.value else str(finding) for finding in error.findings),
             WRONG_INPUT,
         )
-    except HeldByBrake as stop:
+    except WaitsForPerson as stop:
         fail(str(stop), WAITING)
     except (
         launcher.StartError,

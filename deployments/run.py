@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from lifecycle.rules.findings import BadInput, Finding
-from lifecycle.rules.runs import HeldByBrake, RunFailed, Summary
+from lifecycle.rules.runs import RunFailed, Summary, WaitsForPerson
 
 FLOWS = Path(__file__).parent.parent / "flows"
 
@@ -26,8 +26,8 @@ def run(name: str, tokens: list[str], *, as_json: bool) -> None:
     try:
         flow = _flow(name)
         summary: Summary = flow(**_parameters(flow.fn, tokens))
-    except (HeldByBrake, RunFailed) as ended:
-        _print(ended.summary, "waiting" if isinstance(ended, HeldByBrake) else "failed", as_json=as_json)
+    except (WaitsForPerson, RunFailed) as ended:
+        _print(ended.summary, "waiting" if isinstance(ended, WaitsForPerson) else "failed", as_json=as_json)
         raise
     except Exception as error:
         if isinstance(error, BadInput) and error.summary:

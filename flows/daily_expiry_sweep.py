@@ -16,7 +16,7 @@ from flows.portions import counted
 from lifecycle.rules import licence_expiry, service_expiry
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.plans import Plan, PlanState
-from lifecycle.rules.runs import HeldByBrake, Summary, Table
+from lifecycle.rules.runs import Summary, Table, WaitsForPerson
 from tasks import daily_expiry_sweep as sweeps
 from tasks.daily_expiry_sweep import FORESEEN_DAYS, SHOWN_CODES, Outlook
 from tasks.runs import recorded
@@ -89,7 +89,10 @@ def _plan(summary: Summary, day: date, approve_plan: str, *, dry_run: bool) -> P
     if dry_run or outlook.plan.state is not PlanState.WAITING:
         return outlook.plan
     if not deployment.id:
-        raise HeldByBrake(summary, outlook.plan.digest)
+        digest = outlook.plan.digest
+        raise WaitsForPerson(
+            summary, f"stopped by the brake; look at the plan, then approve it with --approve_plan {digest}"
+        )
     return _decided(summary, outlook.plan)
 
 

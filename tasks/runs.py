@@ -19,7 +19,7 @@ from lifecycle.persistence import runs
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import run_summary
 from lifecycle.rules.findings import BadInput
-from lifecycle.rules.runs import HeldByBrake, RunFailed, Summary
+from lifecycle.rules.runs import RunFailed, Summary, WaitsForPerson
 
 _OURS = tuple(str(Path(__file__).parent.parent / folder) for folder in ("flows", "tasks", "lifecycle"))
 
@@ -38,11 +38,14 @@ def blank(*names: str) -> None:
         parameters = client.read_flow_run(run_id).parameters
         kept = {name: "" if name in names else value for name, value in parameters.items()}
         client.update_flow_run(run_id, parameters=kept).raise_for_status()
-    _empty_write_ahead_log()
+    empty_write_ahead_log()
 
 
-def _empty_write_ahead_log() -> None:
-    # On one machine Prefect's database is SQLite: its log holds a page as it was until so many others were written.
+def empty_write_ahead_log() -> None:
+    """On one machine Prefect's database is SQLite, whose log holds a page as it was until so many others were written.
+
+    After something was taken out of Prefect.
+    """
     database = get_current_settings().home / "prefect.db"
     if database.exists():
         with suppress(sqlite3.OperationalError), closing(sqlite3.connect(database)) as db:
@@ -63,7 +66,7 @@ def recorded(flow: str, business_date: date, *, dry_run: bool) -> Iterator[Summa
         runs.start(db, summary.run_id, flow, business_date, dry_run, prefect_id)
     try:
         yield summary
-    except (Pause, HeldByBrake):
+    except (Pause, WaitsForPerson):
         _close(summary, "waiting")
         raise
     except BadInput as error:

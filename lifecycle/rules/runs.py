@@ -44,10 +44,9 @@ class RunFailed(Exception):
         super().__init__(f"{summary.failures} failed: {dict(summary.counts)}")
 
 
-class HeldByBrake(Exception):
-    """A run would cut off too many at once: nothing was changed, and a person must look at its plan."""
+class WaitsForPerson(Exception):
+    """A run goes on only when a person has decided; the message says what to do."""
 
-    def __init__(self, summary: Summary, digest: str) -> None:
+    def __init__(self, summary: Summary, what_to_do: str) -> None:
         self.summary = summary
-        self.digest = digest
-        super().__init__(f"stopped by the brake; look at the plan, then approve it with --approve_plan {digest}")
+        super().__init__(what_to_do)
