@@ -11,6 +11,7 @@ shown. After the commit the portion is written into the ledger, and what lies ou
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from sqlalchemy import Column, Connection, Table, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from lifecycle.persistence import installation
+from lifecycle.persistence.database import configured
 from lifecycle.persistence.holds import held
 from lifecycle.persistence.segment import conditions
 from lifecycle.persistence.tables import metadata
@@ -91,7 +93,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """One that was shown, and how it stands. `preview` is the Prefect artifact that holds names."""
+    """One that was shown, and how it stands.
+
+    `prefect_flow_run_id` is the run that waits for an administrator; None: none does. With `preview` there may be names
+    among its artifacts. `answers` are those that were not accepted. `inactive` counts all who were found, `kept` by
+    reason who of them is not erased.
+    """
 
     id: UUID
     business_date: date
@@ -101,7 +108,10 @@ class Erasure:
     state: ErasureState
     lapses_at: datetime
     prefect_flow_run_id: UUID | None
-    preview: UUID | None
+    preview: bool
+    answers: int
+    inactive: dict[str, int]
+    kept: dict[str, int]
     approved_by: str | None
 
 
@@ -164,7 +174,11 @@ def find(db: Connection, scope: Scope) -> Found:
 
 
 def show(db: Connection, scope: Scope, found: Found, run_id: UUID, prefect_id: UUID | None, wait: timedelta) -> Erasure:
-    """Write down whom an administrator is shown: an approval is bound to exactly these, and possible for `wait`."""
+    """Write down whom an administrator is shown: an approval is bound to exactly these, and possible for `wait`.
+
+    `prefect_id` is the run that shows them and waits. From now on names may be among its artifacts: remembered before
+    there are any, they are found and removed whatever dies in between.
+    """
     criteria, id_ = scope.criteria, uuid4()
     about = {
         "id": id_,
@@ -196,13 +210,16 @@ def show(db: Connection, scope: Scope, found: Found, run_id: UUID, prefect_id: U
 
 _SHOW = text("""
 INSERT INTO erasures (
-    id, run_id, business_date, period, since, segment, digest, state, inactive, kept, lapses_at, prefect_flow_run_id)
+    id, run_id, business_date, period, since, segment, digest, state, inactive, kept, lapses_at, prefect_flow_run_id,
+    preview)
 VALUES (
-    :id, :run_id, :day, :period, :since, :segment, :digest, 'waiting', :inactive, :kept, now() + :wait, :prefect_id)
+    :id, :run_id, :day, :period, :since, :segment, :digest, 'waiting', :inactive, :kept, now() + :wait, :prefect_id,
+    cast(:prefect_id AS uuid) IS NOT NULL)
 """).bindparams(bindparam("inactive", type_=JSONB), bindparam("kept", type_=JSONB))
 
 _ERASURE = """
-SELECT id, business_date, since, period, digest, state, lapses_at, prefect_flow_run_id, preview, approved_by
+SELECT id, business_date, since, period, digest, state, lapses_at, prefect_flow_run_id, preview, answers, inactive,
+    kept, approved_by
 FROM erasures"""
 
 
@@ -221,26 +238,46 @@ def of_prefect_run(db: Connection, prefect_id: UUID) -> Erasure | None:
     return next(iter(_erasures(db, "prefect_flow_run_id = :id", {"id": prefect_id})), None)
 
 
-def waiting(db: Connection, *, digest: str) -> Erasure | None:
-    """The erasure of that digest that waits for an administrator, the last one shown; None: there is none."""
-    found = _erasures(db, "digest = :digest AND state = 'waiting' AND lapses_at > now()", {"digest": digest})
-    return next(iter(found), None)
+_OPEN = "(state = 'waiting' AND lapses_at > now() OR state = 'approved')"
+
+
+def by_digest(db: Connection, digest: str) -> Erasure | None:
+    """The last erasure shown under that digest that waits for an administrator or is carried out; None: none is."""
+    return next(iter(_erasures(db, f"digest = :digest AND {_OPEN}", {"digest": digest})), None)
 
 
 def last_shown(db: Connection, period: str, segment: Segment) -> Erasure | None:
-    """The last one of these criteria that was shown, where it waits; None: there is none."""
-    found = _erasures(
-        db,
-        "period = :period AND segment = :segment AND state = 'waiting' AND lapses_at > now()",
-        {"period": period, "segment": str(segment)},
+    """The last one of these criteria that was shown and waits, or is carried out; None: none is."""
+    asked = {"period": period, "segment": str(segment)}
+    return next(iter(_erasures(db, f"period = :period AND segment = :segment AND {_OPEN}", asked)), None)
+
+
+def unfinished(db: Connection) -> list[Erasure]:
+    """Those that somebody has to see to: they wait, are approved and not done, or names may be in Prefect still."""
+    return _erasures(db, "state IN ('waiting', 'approved') OR preview", {})
+
+
+def count_answer(db: Connection, erasure: UUID) -> bool:
+    """Remember that an answer was not accepted: it is never looked at again. False: the erasure waits no more."""
+    counted = db.execute(
+        text("""
+        UPDATE erasures SET answers = answers + 1
+        WHERE id = :erasure AND state = 'waiting' AND lapses_at > now()"""),
+        {"erasure": erasure},
     )
-    return next(iter(found), None)
+    return counted.rowcount == 1
 
 
-def keep_preview(db: Connection, erasure: UUID, artifact: UUID | None) -> None:
-    """Remember which Prefect artifact holds the names: it is removed whatever becomes of its run. None: it is gone."""
-    db.execute(
-        text("UPDATE erasures SET preview = :artifact WHERE id = :erasure"), {"artifact": artifact, "erasure": erasure}
+def end_of_run(db: Connection, erasure: UUID) -> ErasureState:
+    """The run that showed it has ended: what it showed is gone, and what waited for it is void. Returns the state."""
+    return ErasureState(
+        db.execute(
+            text("""
+            UPDATE erasures SET preview = false, state = CASE
+                WHEN state <> 'waiting' THEN state WHEN lapses_at <= now() THEN 'lapsed' ELSE 'refused' END
+            WHERE id = :erasure RETURNING state"""),
+            {"erasure": erasure},
+        ).scalar_one()
     )
 
 
@@ -452,3 +489,42 @@ def outcome(db: Connection, erasure: UUID) -> Counter[str]:
         {"erasure": erasure},
     )
     return Counter(dict(rows.tuples().all()))
+
+
+def codes(db: Connection, erasure: UUID, most: int) -> dict[str, list[str]]:
+    """The first codes of those who were shown and not erased, by what became of them, as `outcome` counts it."""
+    rows = db.execute(
+        text("""
+        SELECT outcome, (array_agg(code ORDER BY code))[:most] FROM (
+            SELECT concat_ws(': ', state, reason) AS outcome, code
+            FROM erasure_candidates JOIN customers ON customers.id = customer_id
+            WHERE erasure_id = :erasure AND state <> 'erased'
+        ) AS shown GROUP BY outcome ORDER BY outcome"""),
+        {"erasure": erasure, "most": most},
+    )
+    return {outcome: list(listed) for outcome, listed in rows}
+
+
+@contextmanager
+def alone(erasure: UUID) -> Iterator[None]:
+    """Wait until no other process carries the erasure out, and keep others waiting until the block or this one ends.
+
+    Two beside each other would do no harm, but neither would know when it is done.
+    """
+    # Not in a transaction, which would lie idle for as long as the others work.
+    with configured().connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        db.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _key(erasure)})
+        try:
+            yield
+        finally:
+            db.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _key(erasure)})
+
+
+def is_carried_out(db: Connection, erasure: UUID) -> bool:
+    """Whether a process that lives is carrying the erasure out."""
+    return not db.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _key(erasure)}).scalar_one()
+
+
+def _key(erasure: UUID) -> int:
+    """Of its advisory lock: the id is random, 63 bits of it are enough."""
+    return erasure.int >> 65

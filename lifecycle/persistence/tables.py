@@ -746,10 +746,9 @@ erasures = Table(
     neutral("kept", JSONB, comment="how many were kept, by reason; for several, with each"),
     neutral("shown_at", Instant, server_default=func.now()),
     neutral("lapses_at", Instant, comment="not approved by then, it is void"),
-    neutral(
-        "preview", Uuid, nullable=True, comment="the Prefect artifact with the names; null: there is none any more"
-    ),
-    neutral("prefect_flow_run_id", Uuid, nullable=True, comment="the run whose end ends the preview"),
+    neutral("prefect_flow_run_id", Uuid, nullable=True, comment="the run that waits for an administrator"),
+    neutral("preview", Boolean, comment="names may be among that run's artifacts: they are removed when it ends"),
+    neutral("answers", Integer, server_default="0", comment="how many were not accepted"),
     neutral("approved_by", Text, nullable=True, comment="the operator's code"),
     neutral("approved_at", Instant, nullable=True),
     neutral("finished_at", Instant, nullable=True),

@@ -5,6 +5,7 @@ of the appointment. Who was recorded after the period began is not found.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -12,6 +13,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from lifecycle.rules.calendar import SINCE_EVER, add_months
+from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.segment import Segment
 from lifecycle.rules.subscriptions import Policy, Status
 
@@ -40,6 +42,10 @@ class Preset(StrEnum):
     YEARS_2 = "2 years"
     YEARS_3 = "3 years"
     YEARS_5 = "5 years"
+
+
+AS_DAYS = "as inactive_days"
+"""Instead of a preset: the period is a number of days."""
 
 
 class ErasureState(StrEnum):
@@ -123,6 +129,21 @@ class Criteria:
             return cls.of_days(day, int(number))
         return cls(day, add_months(day, -12 * int(number)), preset.value)
 
+    @classmethod
+    def asked(cls, day: date, days: int, preset: str) -> "Criteria":
+        """By a number of days, or by a preset; 0 and AS_DAYS stand for not given. Raises BadInput with all findings."""
+        findings = []
+        most = (day - SINCE_EVER).days
+        if days and not 1 <= days <= most:
+            findings.append(Finding("inactive_days", f"{days} is no period", f"1 to {most} days"))
+        if days and preset != AS_DAYS:
+            findings.append(Finding("preset", "a period is given twice", f"inactive_days alone, with {AS_DAYS!r}"))
+        if not days and preset == AS_DAYS:
+            findings.append(Finding("inactive_days", "there is no period", "at least 1 day, or a preset"))
+        if findings:
+            raise BadInput(findings)
+        return cls.of_days(day, days) if days else cls.of_preset(day, Preset(preset))
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
@@ -182,3 +203,8 @@ def digest(criteria: Criteria, segment: Segment, shown: Iterable[tuple[str, date
     for code, last in sorted(shown, key=lambda one: one[0]):
         written.update(f"\n{code} {last or '-'}".encode())
     return written.hexdigest()[:16]
+
+
+def listed(codes: str) -> tuple[str, ...]:
+    """Codes as a person lists them: separated by commas or lines."""
+    return tuple(dict.fromkeys(code for part in re.split(r"[,\n]", codes) if (code := part.strip())))
