@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from deployments import deploy as deploying
-from deployments import launcher, sample_consents, sample_hosting
+from deployments import launcher, sample_appointments, sample_consents, sample_hosting
 from lifecycle.persistence import DatabaseOutdated, DatabaseRestored, DatabaseUnreachable, LedgerUnusable
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.money import MOST
@@ -129,7 +129,12 @@ def demo(
     """
     home = Path(os.environ.setdefault("LIFECYCLE_HOME", str(user_data_path("lifecycle-demo"))))
     inbox = (home / "unsubscribes").absolute().as_uri().replace("file:", "maildir:", 1)
-    own = {**sample_hosting.SETTINGS, **sample_consents.SETTINGS, "LIFECYCLE_UNSUBSCRIBE_INBOX": inbox}
+    own = {
+        **sample_hosting.SETTINGS,
+        **sample_consents.SETTINGS,
+        **sample_appointments.SETTINGS,
+        "LIFECYCLE_UNSUBSCRIBE_INBOX": inbox,
+    }
     for variable, value in own.items():
         os.environ.setdefault(variable, value)
     configured = read_settings()

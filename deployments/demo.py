@@ -5,10 +5,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyotp
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
@@ -17,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from deployments import sample, sample_appointments, sample_consents, sample_hosting, show
 from deployments.launcher import Running
 from deployments.sample_hosting import Transfer
-from lifecycle.persistence import customers, mailing, reseller_report, runs
+from lifecycle.persistence import customers, mailing, operators, reseller_report, runs
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import reseller_report as rendering
 from lifecycle.rules import unsubscribing
@@ -26,6 +27,7 @@ from lifecycle.rules.calendar import month_of
 from lifecycle.rules.languages import LOCALES
 from lifecycle.settings import settings
 from tasks.issuer import unsubscribe_secret
+from tasks.operators import operator_secret
 
 LAST_MONTH = "2019-10"
 LAST_DAY = date(2019, 10, 31)
@@ -49,6 +51,8 @@ class Job:
     flow: str
     parameters: dict[str, Any]
     shows: str
+    answer: Callable[[], dict[str, str]] = lambda: {"decision": "carry out"}
+    """What a person says where the run waits for one."""
 
 
 def jobs(home: Path) -> Iterator[Job]:
@@ -56,6 +60,7 @@ def jobs(home: Path) -> Iterator[Job]:
     yield from _licences(home / "sample")
     yield from _contacts(home)
     yield from _services(home / "hosting", home / "bank")
+    yield from _erasure()
     yield Job("deliver-outbox", {}, "what was left to deliver")
 
 
@@ -87,6 +92,25 @@ def _contacts(home: Path) -> Iterator[Job]:
     yield Job("process-unsubscribes", {}, "an answer to it: the customer wants no more")
     yield Job("contact-customer", sample_consents.ANSWER, "a mail to one customer without consent, for a motive")
     yield Job("consent-report", {}, "what stands, what lapsed, on what customers were contacted")
+
+
+def _erasure() -> Iterator[Job]:
+    period = {"from_date": "2017-01-01", "to_date": "2019-12-31"}
+    yield Job("appointments-report", period, "three years of appointments, by month and status")
+    inactive = {"preset": "2 years", "business_date": str(LAST_DAY)}
+    shows = "customers without an appointment for 2 years: an administrator is shown them, and confirms"
+    yield Job("gdpr-erasure-batch", inactive, shows, _confirmed)
+    yield Job("appointments-report", period, "the same figures, of customers who are unknown now")
+
+
+def _confirmed() -> dict[str, str]:
+    """The answer of an administrator, enrolled for it with nobody's app: enrol it again to try it yourself."""
+    secret = pyotp.random_base32()
+    sealed = operators.sealed(secret, sample_appointments.ADMINISTRATOR, operator_secret())
+    with transaction() as db:
+        operators.enrol(db, sample_appointments.ADMINISTRATOR, sealed, datetime.now(UTC))
+    code = pyotp.TOTP(secret).now()
+    return {"decision": "erase", "operator": sample_appointments.ADMINISTRATOR, "one_time_code": code}
 
 
 def _unsubscribe(inbox: Path) -> None:
@@ -173,7 +197,7 @@ def play(running: Running) -> bool:
 
 
 def _run(client: SyncPrefectClient, job: Job, running: Running) -> FlowRun:
-    """Run a deployment to its end. Where it waits for a person, be that person: say so, and carry the plan out."""
+    """Run a deployment to its end. Where it waits for a person, be that person: say so, and answer."""
     started: Any = run_deployment(f"{job.flow}/{job.flow}", parameters=job.parameters, timeout=0, as_subflow=False)
     while True:
         running.check()
@@ -182,7 +206,7 @@ def _run(client: SyncPrefectClient, job: Job, running: Running) -> FlowRun:
             return now
         if now.state.is_paused():
             _report(job, now)
-            client.resume_flow_run(now.id, run_input={"decision": "carry out"})
+            client.resume_flow_run(now.id, run_input=job.answer())
         time.sleep(0.5)
 
 

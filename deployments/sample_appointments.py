@@ -14,6 +14,8 @@ from lifecycle.rules.appointments import AppointmentStatus
 ADMINISTRATOR = "anna"
 """The operator who may confirm erasures."""
 
+SETTINGS = {"LIFECYCLE_OPERATOR_SECRET": "of the demo, and of nothing else"}
+
 _OPERATORS = (
     (ADMINISTRATOR, "Anna Amministratrice", "anna@hosting.example", "true"),
     ("otto", "Otto Operatore", "otto@hosting.example", "false"),
