@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -29,8 +29,10 @@ from lifecycle.persistence.tables import metadata
 from lifecycle.rules.erasure import (
     ACTIVE_AGAIN,
     ERASED_BEFORE,
+    MOST_SHOWN,
     CandidateState,
     Criteria,
+    Erasure,
     ErasureState,
     Fate,
     Kept,
@@ -39,9 +41,6 @@ from lifecycle.rules.erasure import (
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.records import start_of_day
 from lifecycle.rules.segment import Segment
-
-MOST_SHOWN = 10_000
-"""Customers in one erasure: as many as a person can look through in a table. The others are found by the next one."""
 
 _LOCK = 0x11FEC7C20
 
@@ -89,30 +88,6 @@ class Found:
     kept: list[KeptCustomer] = field(default_factory=list)
     inactive: Counter[str] = field(default_factory=Counter)
     reasons: Counter[Kept] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, slots=True)
-class Erasure:
-    """One that was shown, and how it stands.
-
-    `prefect_flow_run_id` is the run that waits for an administrator; None: none does. With `preview` there may be names
-    among its artifacts. `answers` are those that were not accepted. `inactive` counts all who were found, `kept` by
-    reason who of them is not erased.
-    """
-
-    id: UUID
-    business_date: date
-    since: date
-    period: str
-    digest: str
-    state: ErasureState
-    lapses_at: datetime
-    prefect_flow_run_id: UUID | None
-    preview: bool
-    answers: int
-    inactive: dict[str, int]
-    kept: dict[str, int]
-    approved_by: str | None
 
 
 _EXPIRING = """EXISTS (

@@ -20,6 +20,9 @@ from lifecycle.rules.subscriptions import Policy, Status
 PORTION = 2_000
 """Customers erased in one transaction."""
 
+MOST_SHOWN = 10_000
+"""Customers in one erasure: as many as a person can look through in a table. The others are found by the next one."""
+
 
 class Fate(StrEnum):
     """What becomes of a column's value when its customer is erased."""
@@ -173,6 +176,30 @@ class Certificate:
     approved_by: str
     approved_at: datetime
     finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """One that was shown, and how it stands.
+
+    `prefect_flow_run_id` is the run that waits for an administrator; None: none does. With `preview` there may be names
+    among its artifacts. `answers` are those that were not accepted. `inactive` counts all who were found, `kept` by
+    reason who of them is not erased.
+    """
+
+    id: UUID
+    business_date: date
+    since: date
+    period: str
+    digest: str
+    state: ErasureState
+    lapses_at: datetime
+    prefect_flow_run_id: UUID | None
+    preview: bool
+    answers: int
+    inactive: dict[str, int]
+    kept: dict[str, int]
+    approved_by: str | None
 
 
 def decide(customer: Customer, criteria: Criteria) -> frozenset[Kept] | None:

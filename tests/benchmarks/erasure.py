@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from flows.portions import WORKERS
 from lifecycle.persistence import database, erasure
-from lifecycle.persistence.erasure import Erasure, Scope
-from lifecycle.rules.erasure import PORTION, Criteria
+from lifecycle.persistence.erasure import Scope
+from lifecycle.rules.erasure import PORTION, Criteria, Erasure
 from lifecycle.rules.segment import Segment
 from tests.benchmarks.measuring import Figure, Stopwatch
 from tests.sweeping import started

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, insert, text
 
 from lifecycle.persistence import erasure, runs, tables
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.erasure import Erasure, Scope
+from lifecycle.persistence.erasure import Scope
 from lifecycle.persistence.tables import metadata
-from lifecycle.rules.erasure import Criteria, Customer, ErasureState, Fate, Kept, Subscription, decide
+from lifecycle.rules.erasure import Criteria, Customer, Erasure, ErasureState, Fate, Kept, Subscription, decide
 from lifecycle.rules.records import start_of_day
 from lifecycle.rules.segment import Segment
 from lifecycle.rules.subscriptions import Policy, Status
