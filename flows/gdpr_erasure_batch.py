@@ -227,7 +227,7 @@ def _describe(summary: Summary, looked: Shown) -> None:
     if found > MOST_SHOWN:
         more = "a later run finds the others"
         summary.notes.append(f"the {MOST_SHOWN} inactive for longest are shown, and can be erased: {more}")
-    summary.notes.append(f"erasure `{looked.erasure.digest}`: {_local(looked.erasure.lapses_at)} it lapses")
+    summary.notes.append(f"erasure `{looked.erasure.digest}` waits until {_local(looked.erasure.lapses_at)}")
 
 
 def _those(title: str, rows: Sequence[tuple[str, int, list[str]]]) -> Table:

@@ -470,7 +470,7 @@ def codes(db: Connection, erasure: UUID, most: int) -> dict[str, list[str]]:
     """The first codes of those who were shown and not erased, by what became of them, as `outcome` counts it."""
     rows = db.execute(
         text("""
-        SELECT outcome, (array_agg(code ORDER BY code))[:most] FROM (
+        SELECT outcome, (array_agg(code ORDER BY code))[1 : :most] FROM (
             SELECT concat_ws(': ', state, reason) AS outcome, code
             FROM erasure_candidates JOIN customers ON customers.id = customer_id
             WHERE erasure_id = :erasure AND state <> 'erased'
