@@ -183,16 +183,17 @@ def _decided(summary: Summary, shown: Erasure, prefect_id: UUID, exclude: tuple[
             if not erasures.may_ask_again(shown, prefect_id):
                 raise
             wrong = str(refused)
+            summary.counts["answer not accepted"] += 1
     raise BadInput([Finding("approval", f"{MOST_ANSWERS} answers were not accepted", "a new run, which shows anew")])
 
 
 def _question(shown: Erasure, wrong: str) -> str:
     refused = f"**Not accepted, nothing was changed:** {wrong}\n\n" if wrong else ""
+    found, kept = min(shown.inactive["found"], MOST_SHOWN), shown.inactive.get("kept", 0)
     return (
-        f"{refused}Erasure `{shown.digest}` of {shown.business_date}: {shown.inactive.get('found', 0)} customers, "
-        f"inactive for {shown.period}; {shown.inactive.get('kept', 0)} others are kept. Who they are is in the table "
-        f"among this run's artifacts. It waits until {_local(shown.lapses_at)}.\n\n"
-        "**Erased is erased: it cannot be undone.**"
+        f"{refused}Erasure `{shown.digest}` of {shown.business_date}: {found} customers, inactive for {shown.period}; "
+        f"{kept} others are kept. Who they are is in the table among this run's artifacts. It waits until "
+        f"{_local(shown.lapses_at)}.\n\n**Erased is erased: it cannot be undone.**"
     )
 
 

@@ -6,6 +6,7 @@ itself or by `erasure-upkeep`; as are the forms that were answered, which hold o
 taken back: whoever comes next goes on with those of whom it is still to be decided.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,16 +135,26 @@ def _only_of_shown(where: str, strangers: set[str]) -> None:
 
 
 def _preview(shown: Erasure, found: Found, exclude: tuple[str, ...]) -> None:
-    """The artifact with names. The UIs take the cells of a table as they are, and not as Markdown."""
+    """The artifact with names: a table, which the newer UI cuts into pages and searches."""
     candidates = [(it, "left out" if it.code in exclude else "erased") for it in found.candidates]
     kept = [(it, f"kept: {', '.join(it.reasons)}") for it in found.kept]
     rows = [
-        {"code": it.code, "name": it.name, "last appointment": str(it.last_appointment_on or "none"), "will be": what}
+        {
+            "code": _literal(it.code),
+            "name": _literal(it.name),
+            "last appointment": str(it.last_appointment_on or "none"),
+            "will be": what,
+        }
         for it, what in candidates + kept
     ]
     inactive = found.inactive.total()
     more = f" Of {inactive} inactive customers those inactive for longest are shown." if len(rows) < inactive else ""
     create_table_artifact(rows, description=f"Erasure `{shown.digest}`: this is removed when the run ends.{more}")
+
+
+def _literal(value: str) -> str:
+    """For the older UI, which takes cells for Markdown: word joiners, which nobody sees, keep it from tags and links."""
+    return re.sub(r"[<&\[\]]", "\\g<0>\u2060", value)
 
 
 def of_run(prefect_id: UUID) -> Erasure | None:
