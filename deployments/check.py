@@ -48,6 +48,8 @@ def _database() -> Iterator[tuple[str, str, bool]]:
             yield "migrations", f"at {database.revision(db)}", True
             yield _environment(db)
             yield "ledger", _written_in_ledger(), True
+            if missing := database.talkative(db):
+                yield "log", f"the server's log may repeat names and addresses: set {', '.join(missing)}", True
     except (DatabaseRestored, LedgerUnusable) as error:
         yield "ledger", str(error), False
     except DatabaseOutdated as error:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 # Two processes that migrate at once act one after the other.
 _MIGRATION_LOCK = 0x11FEC7C1E
 
+_SILENT = {"log_error_verbosity": "terse", "log_parameter_max_length": "0", "log_parameter_max_length_on_error": "0"}
+"""By which the server's log says that a statement failed, and not with which values."""
+
 _one_at_a_time = Lock()
 _older_is_refused = ContextVar("_older_is_refused", default=True)
 
@@ -92,7 +95,11 @@ def engine(url: str | None, home: Path) -> Engine:
 
 def server(url: str | None, home: Path) -> Engine:
     """The engine for `url`, or for the embedded server under `home`, as it is: for who brings it up to date."""
-    return connect(embedded_url(home) if url is None else url)
+    if url is not None:
+        return connect(url)
+    embedded = connect(embedded_url(home))
+    _silence(embedded, home / "postgres" / "log")
+    return embedded
 
 
 @contextmanager
@@ -144,6 +151,25 @@ def embedded_url(home: Path) -> str:
     atexit.register(_forget_killed_users, server)
     url: str = server.get_uri()
     return url
+
+
+def _silence(embedded: Engine, log: Path) -> None:
+    """Keep values out of the embedded server's log; what it said before goes."""
+    with embedded.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        if not talkative(db):
+            return
+        # Besides, what a statement is refused for can quote a value: its caller alone is told.
+        for setting, value in {**_SILENT, "log_min_messages": "log", "log_min_error_statement": "panic"}.items():
+            db.execute(text(f"ALTER SYSTEM SET {setting} = {value}"))
+        db.execute(text("SELECT pg_reload_conf()"))
+    log.write_bytes(b"")
+
+
+def talkative(db: Connection) -> list[str]:
+    """What must be set, as SETTING = VALUE, so that the server's log does not repeat values of refused statements."""
+    rows = db.execute(text("SELECT name, setting FROM pg_settings WHERE name = ANY(:names)"), {"names": list(_SILENT)})
+    found = {row.name: row.setting for row in rows}
+    return [f"{name} = {value}" for name, value in _SILENT.items() if found.get(name) != value]
 
 
 def _forget_killed_users(server: "PostgresServer") -> None:

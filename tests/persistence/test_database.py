@@ -43,3 +43,38 @@ def test_a_refused_row_is_not_repeated_in_the_error(home: Path) -> None:
         db.execute(tables.customers.insert().values(row))
     assert "Rossi" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+def test_a_server_whose_log_would_repeat_rows_is_told_apart(home: Path) -> None:
+    with database.transaction() as db:
+        assert database.talkative(db) == ["log_error_verbosity = terse", "log_parameter_max_length = 0"]
+        db.execute(text("SET LOCAL log_error_verbosity = terse"))
+        db.execute(text("SET LOCAL log_parameter_max_length = 0"))
+        assert database.talkative(db) == []
+
+
+REFUSED = """
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from lifecycle.persistence.database import engine
+db = engine(None, Path(sys.argv[1])).connect().execution_options(isolation_level="AUTOCOMMIT")
+row = "INSERT INTO customers (code, kind, name) VALUES (:code, :kind, :name)"
+for statement, kind in ((row, "person"), (row, "person"), (row, "alien"), ("SELECT cast(:name AS date)", "")):
+    try:
+        db.execute(text(statement), {"code": "C-Rossi", "kind": kind, "name": "Mario Rossi"})
+    except DBAPIError:
+        continue
+try:
+    with db.connection.driver_connection.cursor().copy("COPY customers (code, kind, name) FROM STDIN") as copy:
+        copy.write("C-Rossi\\tperson\\tMario Rossi\\n")
+except Exception:
+    db.invalidate()
+"""
+
+
+def test_the_embedded_servers_log_repeats_no_row_and_what_it_said_before_is_gone(tmp_path: Path) -> None:
+    use(tmp_path, REFUSED)
+    said = (tmp_path / "postgres" / "log").read_text()
+    assert "Rossi" not in said
+    assert "starting PostgreSQL" not in said
+    assert "database system is shut down" in said
