@@ -50,3 +50,10 @@ def test_a_table_of_people_who_are_not_customers_says_who_they_are(name: str) ->
 
 def test_migrations_make_exactly_these_tables(db: Connection) -> None:
     command.check(database.alembic_config(db))
+
+
+def test_the_planner_keeps_no_samples_of_what_an_erasure_takes(db: Connection) -> None:
+    rows = db.execute(text("SELECT attrelid::regclass::text, attname FROM pg_attribute WHERE attstattarget = 0"))
+    unsampled = set(rows.tuples())
+    taken = [c for t in metadata.sorted_tables for c in t.columns if c.info["personal"] and c.info["fate"] != Fate.KEPT]
+    assert [str(column) for column in taken if (column.table.name, column.name) not in unsampled] == []
