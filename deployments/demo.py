@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyotp
@@ -24,8 +25,10 @@ from lifecycle.rendering import reseller_report as rendering
 from lifecycle.rules import unsubscribing
 from lifecycle.rules.billing_card import CardState
 from lifecycle.rules.calendar import month_of
+from lifecycle.rules.documents import Document
 from lifecycle.rules.languages import LOCALES
 from lifecycle.settings import settings
+from tasks.documents import place
 from tasks.issuer import unsubscribe_secret
 from tasks.operators import operator_secret
 
@@ -55,11 +58,14 @@ class Job:
     """What a person says where the run waits for one."""
 
 
-def jobs(home: Path) -> Iterator[Job]:
-    """The runs of the demo, in order; the files that one reads are written when its turn comes."""
-    yield from _licences(home / "sample")
+def jobs(home: Path, imported: Path) -> Iterator[Job]:
+    """The runs of the demo, in order; the files that one reads are written when its turn comes.
+
+    Those to be `imported` are not kept: they hold names that an erasure would not reach.
+    """
+    yield from _licences(imported / "sample")
     yield from _contacts(home)
-    yield from _services(home / "hosting", home / "bank")
+    yield from _services(imported / "hosting", home / "bank")
     yield from _erasure()
     yield Job("deliver-outbox", {}, "what was left to deliver")
 
@@ -182,17 +188,19 @@ def play(running: Running) -> bool:
     completed = True
     sums: Counter[str] = Counter()
     print(f"\n{'run':26} {'outcome':10} what it shows, and counts")
-    with temporary_settings({PREFECT_API_URL: running.api}), get_client(sync_client=True) as client:
-        for job in jobs(home):
+    with (
+        temporary_settings({PREFECT_API_URL: running.api}),
+        get_client(sync_client=True) as client,
+        TemporaryDirectory() as imported,
+    ):
+        for job in jobs(home, Path(imported)):
             done = _run(client, job, running)
             completed &= _report(job, done)
             sums.update(_counts(done))
     print(f"\n{'by all these runs':37} for example, with LIFECYCLE_HOME={home}")
     for what, example in EXAMPLES.items():
         print(f"{what:26} {sums[what]:10} lifecycle show customer {example} --on {LAST_DAY}")
-    print(
-        f"\nPrefect    {running.ui}\nmails      {settings().mail_target}\ndocuments  {_documents(home / 'documents')}"
-    )
+    print(f"\nPrefect    {running.ui}\nmails      {settings().mail_target}\ndocuments  {_examples()}")
     return completed
 
 
@@ -226,9 +234,10 @@ def _counts(flow_run: FlowRun) -> dict[str, int]:
         return runs.counts(db, flow_run.id)
 
 
-def _documents(folder: Path) -> Path:
+def _examples() -> Path:
     """For each language the spreadsheet of the last month, and the longest and the shortest card, where they open."""
-    folder.mkdir(exist_ok=True)
+    folder = place(Document.EXAMPLE, "")
+    folder.mkdir(parents=True, exist_ok=True)
     with transaction() as db:
         standings = reseller_report.standings(db, month_of(LAST_MONTH), None, settings().locale)
         longest = {standing.locale: standing.id for standing in sorted(standings, key=lambda s: s.lines)}
@@ -240,4 +249,4 @@ def _documents(folder: Path) -> Path:
         cards.sort(key=lambda card: len(card["lines"]))
         for card in (cards[0], cards[-1]):
             show.card(card["number"], folder / f"{locale}-{card['number']}.pdf")
-    return folder
+    return folder.parent

@@ -15,8 +15,9 @@ from pydantic import TypeAdapter
 from lifecycle.persistence import erasure, erasure_certificate, erasure_list
 from lifecycle.persistence.database import Transaction, transaction
 from lifecycle.persistence.erasure import Scope
-from lifecycle.persistence.erasure_plan import DOCUMENTS, OUTSIDE, Plan, TableFate, plan
+from lifecycle.persistence.erasure_plan import OUTSIDE, Plan, TableFate, plan
 from lifecycle.rendering.locales import customer_name
+from lifecycle.rules.documents import Document
 from lifecycle.rules.erasure import Certificate, Criteria, ErasureState, Fate
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.records import shown
@@ -56,11 +57,11 @@ def _plan(plan: Plan) -> Iterator[str]:
     yield from _heading("4. Tables that have nothing to do with a customer: they stay")
     yield from _names(plan.unrelated)
     yield from _heading("5. Documents under the home")
-    for name, holds, fate in DOCUMENTS:
+    for document in Document:
         yield ""
-        yield name.replace("{}", "…")
-        yield from _beside("    holds", holds, 18)
-        yield from _beside("    fate", fate, 18)
+        yield document.pattern.replace("{}", "…")
+        yield from _beside("    holds", document.holds, 18)
+        yield from _beside("    fate", document.fate, 18)
     yield from _heading("6. Elsewhere")
     for what, fate in OUTSIDE.items():
         yield ""

@@ -1,6 +1,5 @@
 """The appointments of a period: read with the names of now, written as a spreadsheet, told in figures."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +14,7 @@ from lifecycle.rendering import appointments as rendering
 from lifecycle.rendering import chart
 from lifecycle.rules.appointments import Appointments, AppointmentStatus
 from lifecycle.rules.calendar import SINCE_EVER
+from lifecycle.rules.documents import Document
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.records import LAST_DAY
 from lifecycle.rules.runs import Table
@@ -26,8 +26,6 @@ MOST = 250_000
 """Appointments in one report: what a spreadsheet program opens in reasonable time."""
 
 CHARTED_MONTHS = 24
-
-_NAME = re.compile(r"appointments-(\d{4}-\d\d-\d\d)-(\d{4}-\d\d-\d\d)\.xlsx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +51,9 @@ def write_report(first: date, last: date, today: date) -> Told:
     return Told(path, _counts(found), [_table(found)], picture)
 
 
-def rewrite(name: str) -> bool:
-    """Write the document of that name anew, with the names of now. False: it is no such document.
-
-    For who is erased after it was written.
-    """
-    period = _NAME.fullmatch(name)
-    if period is not None:
-        first, last = map(date.fromisoformat, period.groups())
-        _write(first, last, None)
-    return period is not None
+def rewrite(first: date, last: date) -> None:
+    """Write the spreadsheet of the period anew, with the names of now: for who is erased after it was written."""
+    _write(first, last, None)
 
 
 def _write(first: date, last: date, most: int | None) -> tuple[Appointments, Path]:
@@ -73,7 +64,7 @@ def _write(first: date, last: date, most: int | None) -> tuple[Appointments, Pat
         if most is not None and len(found.listed) > most:
             wrong = f"from {first} to {last} there are more than {most:,} appointments"
             raise BadInput([Finding("to_date", wrong, "a shorter period")])
-        return found, kept(f"appointments-{first}-{last}.xlsx", rendering.workbook(found, settings().locale))
+        return found, kept(Document.APPOINTMENTS, rendering.workbook(found, settings().locale), first, last)
 
 
 def _check(first: date, last: date) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lifecycle.persistence import consent_report
+from lifecycle.persistence import consent_report, erasure
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import chart
 from lifecycle.rendering import consent_report as rendering
 from lifecycle.rules.calendar import SINCE_EVER
 from lifecycle.rules.consent_report import LAPSING_DAYS, ConsentReport
+from lifecycle.rules.documents import Document
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.records import start_of_day
 from lifecycle.rules.runs import Table
@@ -46,8 +47,9 @@ def write_report(day: date) -> Told:
         raise BadInput([Finding("on", f"{day} is out of reach", f"a day from {SINCE_EVER} to {FARTHEST}")])
     until = start_of_day(day + timedelta(days=1), settings().zone)
     with transaction() as db:
+        erasure.keep_out(db)
         found = consent_report.read(db, day, until)
-    path = kept(f"consents-{day}.xlsx", rendering.workbook(found, settings().locale))
+        path = kept(Document.CONSENTS, rendering.workbook(found, settings().locale), day)
     picture = chart.monthly("Consents that end, per month", found.ending, day)
     return Told(path, _counts(found), _tables(found), picture)
 

@@ -10,6 +10,7 @@ from lifecycle.persistence import erasure_certificate, outbox
 from lifecycle.persistence.database import Transaction, transaction
 from lifecycle.persistence.outbox import Message
 from lifecycle.rendering import erasure_certificate as rendering
+from lifecycle.rules.documents import Document
 from lifecycle.rules.erasure import CONFIRMATION, Certificate
 from lifecycle.settings import settings
 from tasks.documents import kept
@@ -31,7 +32,8 @@ def finish(erasure: UUID, run_id: UUID, now: datetime) -> Certificate:
         if newly:
             erasure_certificate.store(db, erasure, rendering.pdf(certificate, issuer(), settings().locale))
             _tell(db, certificate, run_id)
-        kept(rendering.file_name(certificate), erasure_certificate.document(db, erasure))
+        about = certificate.criteria.day, certificate.erasure.hex[:8]
+        kept(Document.CERTIFICATE, erasure_certificate.document(db, erasure), *about)
     return certificate
 
 

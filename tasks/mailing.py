@@ -19,12 +19,14 @@ from lifecycle.persistence.database import transaction
 from lifecycle.persistence.mailing import Looked, Selection
 from lifecycle.rendering import mailing as rendering
 from lifecycle.rendering.mailing import Mailing
+from lifecycle.rules.documents import Document
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.languages import LOCALES
 from lifecycle.rules.mailing import Outcome
 from lifecycle.rules.records import start_of_day
 from lifecycle.rules.segment import Segment
 from lifecycle.settings import settings
+from tasks.documents import place
 from tasks.issuer import unsubscribing
 from tasks.retries import transient
 
@@ -53,7 +55,7 @@ class Order:
     @property
     def list(self) -> Path:
         """Where all of the segment are listed: each one's code, and what became of it."""
-        return settings().home / "documents" / "mailings" / f"{self.mailing}-{self.day}-{self.run_id.hex[:8]}.csv"
+        return place(Document.MAILING_LIST, self.mailing, self.day, self.run_id.hex[:8])
 
 
 @dataclass(slots=True)

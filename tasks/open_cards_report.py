@@ -9,9 +9,10 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lifecycle.persistence import open_cards
+from lifecycle.persistence import erasure, open_cards
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import open_cards as rendering
+from lifecycle.rules.documents import Document
 from lifecycle.rules.open_cards import Age, OpenCards
 from lifecycle.rules.runs import Table
 from lifecycle.settings import settings
@@ -34,8 +35,9 @@ class Told:
 def write_report(day: date) -> Told:
     """Write the spreadsheet of `day` under the home, readable for its owner only, in place of an earlier one."""
     with transaction() as db:
+        erasure.keep_out(db)
         found = open_cards.read(db, day)
-    path = kept(f"open-cards-{day}.xlsx", rendering.workbook(found, settings().locale))
+        path = kept(Document.OPEN_CARDS, rendering.workbook(found, settings().locale), day)
     return Told(path, _counts(found), _tables(found))
 
 

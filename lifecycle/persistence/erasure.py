@@ -334,13 +334,18 @@ def keep_out(db: Connection) -> None:
     db.execute(text(f"SELECT pg_advisory_xact_lock_shared({_LOCK})"))
 
 
+def await_writers(db: Connection) -> None:
+    """Wait for those who keep erasures out; until this transaction ends, they wait for it."""
+    db.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+
+
 def begin(db: Connection) -> None:
     """Wait for those who keep erasures out; then make the table of who is being erased, for this transaction.
 
     Raises ForeignEnvironment: nothing is erased that is not in this table, and in a copy nothing at all.
     """
     installation.require_own(db)
-    db.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+    await_writers(db)
     db.execute(text("CREATE TEMPORARY TABLE erasing (customer_id bigint PRIMARY KEY) ON COMMIT DROP"))
 
 

@@ -74,18 +74,6 @@ def _named(column: Column[object]) -> str:
     return f"{column.name} ({held})" if held and column.info["fate"] is Fate.BLANKED else column.name
 
 
-DOCUMENTS: tuple[tuple[str, str, str], ...] = (
-    (
-        "open-cards-{}.xlsx",
-        "names of customers with open cards, credit or suspended services, and texts of payments that nobody assigned",
-        "made anew: the same figures, with the unknown customer",
-    ),
-    ("consents-{}.xlsx", "codes of customers, and what they consented to, in figures", "kept"),
-    ("mailings/{}-{}-{}.csv", "codes of customers, and whether a mailing went to them", "kept"),
-    ("erasure-{}-{}.pdf", "certificates of erasure: figures, criteria, the code of who approved", "kept"),
-)
-"""Of each kind of document under the home its name, what it holds and its fate."""
-
 OUTSIDE: dict[str, str] = {
     "Mail folder, where mails are delivered into one": (
         "Mails to the customer, and reports to resellers that named it, are removed. A mail that a mail server took "
@@ -115,8 +103,8 @@ OUTSIDE: dict[str, str] = {
     ),
     "The database server's own files: its log, old versions of rows, the planner's statistics": (
         "The log repeats no values; `lifecycle check` says where a server is set otherwise. Old versions of rows are "
-        "given up and the statistics made anew when an erasure ends. What the server wrote ahead (WAL) is recycled "
-        "by itself; where it is archived, it is a backup."
+        "given up when an erasure ends; of columns that it empties no statistics are kept. The space of both, and what "
+        "the server wrote ahead (WAL), is written over by and by; WAL that is archived is a backup."
     ),
 }
 """What lies outside of the tables, and what becomes of it."""
