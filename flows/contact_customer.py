@@ -54,7 +54,7 @@ def contact_customer(
         operator: The code of whoever contacts the customer.
         dry_run: Only say whether it is allowed, and on what it would rest.
     """
-    blank("subject", "body")
+    blank()
     # Where they do not fit, Prefect writes all of them into state and log: so only now, and without the texts.
     contact_customer.validate_parameters(flow_run.parameters | {"subject": "", "body": ""})
     wish = Wish(customer, ContactChannel(channel), choice_of(motive), operator, subject, body)

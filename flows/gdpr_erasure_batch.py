@@ -92,7 +92,7 @@ def gdpr_erasure_batch(
         dry_run: Only count and list who would be erased. The command line can then approve it.
         business_date: The day up to which they were inactive. None: the day for which the run was scheduled.
     """
-    blank("operator", "one_time_code")
+    blank()
     answer = Answer(operator.strip(), one_time_code, now(), listed(exclude)) if operator or one_time_code else None
     waiting = UUID(flow_run.id) if deployment.id and not (dry_run or answer) else None
     day, asks = business_date or scheduled_day(), bool(inactive_days or preset != AS_DAYS or segment.given)

@@ -25,7 +25,7 @@ def place_hold(customer: str, reason: str, until: Day, operator: str, dry_run: b
         operator: The code of whoever places the hold.
         dry_run: Only say what would be recorded.
     """
-    blank("reason")
+    blank()
     day = scheduled_day()
     with recorded("place-hold", day, dry_run=dry_run) as summary:
         hold = Hold.asked(reason, until, operator)

@@ -39,7 +39,7 @@ def record_consent(
         business_date: The day of the recording. None: the day for which the run was scheduled.
         dry_run: Only say what would be recorded.
     """
-    blank("evidence")
+    blank()
     day = business_date or scheduled_day()
     with recorded("record-consent", day, dry_run=dry_run) as summary:
         said = Said(granted_on, withdrawn_on, evidence.strip())

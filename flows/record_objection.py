@@ -36,7 +36,7 @@ def record_objection(
         evidence: How it was said. A run that is started again needs it anew.
         dry_run: Only say what would be recorded.
     """
-    blank("evidence")
+    blank()
     day = scheduled_day()
     with recorded("record-objection", day, dry_run=dry_run) as summary:
         by = By(operator.strip(), summary.run_id, day, now())

@@ -3,19 +3,25 @@
 import logging
 import sqlite3
 import traceback
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import date
+from itertools import count
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
+from prefect.states import Cancelled
 
-from lifecycle.persistence import runs
+from lifecycle.persistence import erasure_traces, runs
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import run_summary
 from lifecycle.rules.findings import BadInput
@@ -27,18 +33,71 @@ log = logging.getLogger("lifecycle.runs")
 log.setLevel(logging.INFO)  # by default only warnings would reach the run's log
 
 
-def blank(*names: str) -> None:
-    """Take what these parameters hold out of this run, as far as Prefect keeps it; the flow itself goes on with it.
+PERSONAL_PARAMETERS = {
+    "contact-customer": ("subject", "body"),
+    "gdpr-erasure-batch": ("operator", "one_time_code"),
+    "place-hold": ("reason",),
+    "record-consent": ("evidence",),
+    "record-objection": ("evidence",),
+}
+"""By flow, the parameters that can name people or say something of them, or are secret: they never stay in Prefect."""
 
-    Before anything else, for parameters that can name people: such texts never stay in Prefect. A run that is started
-    again gets them empty.
+_RUNS_AT_ONCE = 200
+
+
+def blank() -> None:
+    """Take what this flow's personal parameters hold out of its run in Prefect; the flow itself goes on with it.
+
+    Before anything else. A run that is started again gets them empty.
     """
-    run_id = UUID(flow_run.id)
     with get_client(sync_client=True) as client:
-        parameters = client.read_flow_run(run_id).parameters
-        kept = {name: "" if name in names else value for name, value in parameters.items()}
-        client.update_flow_run(run_id, parameters=kept).raise_for_status()
+        run = client.read_flow_run(UUID(flow_run.id))
+        _blank(client, run, PERSONAL_PARAMETERS[str(flow_run.flow_name)])
     empty_write_ahead_log()
+
+
+def forget_parameters() -> Counter[str]:
+    """Take personal parameters out of runs that did not do it themselves. Returns how many runs of which kind.
+
+    Those of runs that have ended, killed before they could; and of all that are about a customer who is erased, which
+    are cancelled where they have not begun.
+    """
+    counts: Counter[str] = Counter()
+    with get_client(sync_client=True) as client:
+        found = [(run, names) for flow, names in PERSONAL_PARAMETERS.items() for run in _telling(client, flow, names)]
+        with transaction() as db:
+            erased = erasure_traces.erased_among(db, {_customer(run) for run, _ in found})
+        for run, names in found:
+            if _customer(run) in erased and run.state and run.state.is_scheduled():
+                client.set_flow_run_state(run.id, Cancelled(message="the customer is erased"), force=True)
+                counts["scheduled runs cancelled"] += 1
+            if _customer(run) in erased or run.state is None or run.state.is_final():
+                _blank(client, run, names)
+                counts["runs whose parameters were blanked"] += 1
+    empty_write_ahead_log()
+    return counts
+
+
+def _telling(client: SyncPrefectClient, flow: str, names: Sequence[str]) -> Iterator[FlowRun]:
+    """The runs of the flow in which one of these parameters is not empty."""
+    of_flow = FlowFilter(name=FlowFilterName(any_=[flow]))
+    for offset in count(0, _RUNS_AT_ONCE):
+        # The latest first: a run that is added or removed meanwhile makes none be passed over.
+        page = client.read_flow_runs(
+            flow_filter=of_flow, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=_RUNS_AT_ONCE, offset=offset
+        )
+        yield from (run for run in page if any(run.parameters.get(name) for name in names))
+        if len(page) < _RUNS_AT_ONCE:
+            return
+
+
+def _customer(run: FlowRun) -> str:
+    return str(run.parameters.get("customer", "")).strip()
+
+
+def _blank(client: SyncPrefectClient, run: FlowRun, names: Sequence[str]) -> None:
+    kept = {name: "" if name in names else value for name, value in run.parameters.items()}
+    client.update_flow_run(run.id, parameters=kept).raise_for_status()
 
 
 def empty_write_ahead_log() -> None:

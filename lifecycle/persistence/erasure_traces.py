@@ -12,9 +12,6 @@ from sqlalchemy import Connection, text
 from lifecycle.persistence.database import configured
 from lifecycle.persistence.tables import metadata
 
-# An advisory lock; any number that is no one else's.
-_DOCUMENTS = 0x11FEC7C2D
-
 
 @dataclass(frozen=True, slots=True)
 class Mail:
@@ -57,16 +54,6 @@ def erased_among(db: Connection, codes: Collection[str]) -> set[str]:
     """Those of these customers' codes whose customers are erased."""
     asked = text("SELECT code FROM customers WHERE code = ANY(:codes) AND erased_on IS NOT NULL")
     return set(db.execute(asked, {"codes": list(codes)}).scalars())
-
-
-def begin_document(db: Connection) -> None:
-    """Say, before anything is read for it, that a document is made in this transaction, which also keeps it."""
-    db.execute(text(f"SELECT pg_advisory_xact_lock_shared({_DOCUMENTS})"))
-
-
-def await_documents(db: Connection) -> None:
-    """Wait for all documents that are being made, and let none begin until this transaction ends."""
-    db.execute(text(f"SELECT pg_advisory_xact_lock({_DOCUMENTS})"))
 
 
 def vacuum() -> None:

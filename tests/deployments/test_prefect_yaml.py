@@ -12,11 +12,18 @@ from prefect.utilities.callables import parameter_schema
 from deployments.deploy import POOL, ROOT, TAG, installation
 from deployments.run import names
 from flows.business_day import DAYS
+from tasks.runs import PERSONAL_PARAMETERS
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 SCHEDULES = [(deployment, schedule) for deployment in DEPLOYMENTS for schedule in deployment.get("schedules", [])]
 each_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment["name"])
 each_schedule = pytest.mark.parametrize(("deployment", "schedule"), SCHEDULES, ids=[s["slug"] for _, s in SCHEDULES])
+
+
+CODES = {
+    *("customer", "customers", "reseller", "resellers", "subscription", "operator"),
+    *("approve_plan", "consent_type", "exclude", "mailing", "motive", "path"),
+}
 
 
 def flow_of(deployment: dict[str, Any]) -> Flow[..., Any]:
@@ -41,6 +48,21 @@ def test_every_flow_says_what_it_does_and_what_each_parameter_means(deployment: 
 def test_an_exception_is_kept_as_its_message_alone(deployment: dict[str, Any]) -> None:
     """Prefect writes the exception of every failed flow to a file; pickled, it would hold the rows of a statement."""
     assert flow_of(deployment).result_serializer == "json"
+
+
+@each_deployment
+def test_free_texts_are_personal_and_a_flow_that_takes_some_blanks_them(deployment: dict[str, Any]) -> None:
+    """Any other text that can be typed is a code, a digest or a path."""
+    flow = flow_of(deployment)
+    personal = set(PERSONAL_PARAMETERS.get(flow.name, ()))
+    typed = {
+        name
+        for name, schema in parameter_schema(flow).properties.items()
+        if '"type": "string"' in (told := json.dumps(schema)) and not re.search('"(format|enum|pattern)"', told)
+    }
+    assert personal <= typed
+    assert typed - personal <= CODES
+    assert ("blank" in flow.fn.__code__.co_names) == bool(personal)
 
 
 @each_deployment

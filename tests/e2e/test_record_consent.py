@@ -5,15 +5,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_HOME, temporary_settings
+from prefect.states import Cancelled, Scheduled
 from sqlalchemy import Connection, text
 
 from deployments import launcher
 from lifecycle.persistence import database
+from lifecycle.settings import settings
+from tasks.runs import forget_parameters
 from tests import cast
 from tests.operations import log_of, run, start, summaries
 
@@ -75,6 +82,49 @@ def test_nor_does_it_where_the_input_is_refused(
     assert "'NOBODY' is no customer's code" in (failed.state.message or "")
     log_of(client, failed.id, "record-consent refused")
     assert holding(server_home, "Philemon") == []
+
+
+@pytest.fixture
+def beside_the_server(
+    client: SyncPrefectClient, server_home: Path, server_database: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """This process works for the server's installation, as one that the worker starts."""
+    monkeypatch.setenv("LIFECYCLE_HOME", str(server_home))
+    monkeypatch.setenv("LIFECYCLE_DATABASE_URL", server_database)
+    settings.cache_clear()
+    with temporary_settings({PREFECT_HOME: server_home / "prefect"}):
+        yield
+    settings.cache_clear()
+
+
+def test_of_runs_that_ended_before_they_began_or_that_are_about_who_is_erased_nothing_is_left(
+    client: SyncPrefectClient, server_home: Path, asked: Connection, beside_the_server: None
+) -> None:
+    for code in ("GONE", "STAYS"):
+        cast.customer(asked, code)
+    cast.erase(asked, "GONE")
+    deployment = client.read_deployment_by_name("record-consent/record-consent")
+    given = GIVEN | {"granted_on": "2026-05-02"}
+    later: State[Any] = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(days=30))
+    made = {
+        (code, state.name): client.create_flow_run_from_deployment(
+            deployment.id, parameters=given | {"customer": code, "evidence": f"told by Baucis {code}"}, state=state
+        ).id
+        for code in ("GONE", "STAYS")
+        for state in (later, Cancelled())
+    }
+    assert forget_parameters() == {"runs whose parameters were blanked": 3, "scheduled runs cancelled": 1}
+    assert forget_parameters() == {}
+    runs = {about: client.read_flow_run(id_) for about, id_ in made.items()}
+    said = {about: (run.state_name, run.parameters["evidence"]) for about, run in runs.items()}
+    assert said == {
+        ("GONE", "Scheduled"): ("Cancelled", ""),
+        ("GONE", "Cancelled"): ("Cancelled", ""),
+        ("STAYS", "Scheduled"): ("Scheduled", "told by Baucis STAYS"),
+        ("STAYS", "Cancelled"): ("Cancelled", ""),
+    }
+    client.delete_flow_run(made["STAYS", "Scheduled"])
+    assert holding(server_home, "told by Baucis GONE") == []
 
 
 def test_nor_does_it_from_the_command_line(running: launcher.Running, server_home: Path, server_database: str) -> None:
