@@ -22,6 +22,7 @@ from lifecycle.rules.segment import Segment, parts_of
 from lifecycle.settings import settings
 from tasks import gdpr_erasure_batch as erasures
 from tasks.erasure_certificate import finish
+from tasks.erasure_stores import clear_stores
 from tasks.gdpr_erasure_batch import MOST_ANSWERS, SHOWN_CODES, Answer, Order, Shown
 from tasks.runs import blank, recorded
 
@@ -208,6 +209,7 @@ def carry_out(summary: Summary, approved: Erasure) -> None:
         for _ in done(erasures.erase, "portion", portions, "customers erased", approved=approved, erased_on=today()):
             pass
         erasures.keep_in_ledger()
+        summary.counts.update(clear_stores(approved.id))
         finish(approved.id, summary.run_id, now())
         erasures.keep_in_ledger()
     counts, codes = erasures.outcome(approved)
