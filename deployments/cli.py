@@ -409,6 +409,23 @@ def reapply() -> None:
     restore.reapply()
 
 
+@erasure.command
+def selftest(*, keep: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Plant values in an installation of its own, find them in every store, erase, look again, and say what is left.
+
+    It takes a minute, and touches nothing of this installation. Status 0: all were found, and none is left.
+
+    Parameters
+    ----------
+    keep
+        Leave the folder of that installation, and say where it is.
+    """
+    from deployments.erasure_selftest import selftest
+
+    if not selftest(keep=keep):
+        fail("the self-test of erasure has failed")
+
+
 payments = App(name="payments", help="Money that a person must decide on.")
 app.command(payments)
 

@@ -48,8 +48,8 @@ def found(markers: Collection[str], content: bytes) -> dict[str, str]:
 @cache
 def _writings(markers: frozenset[str]) -> list[tuple[str, bytes, dict[bytes, str]]]:
     """Ways to write the markers that are looked for as they are: the way's name, what all begin with, and each."""
-    ways = {charset: {marker.encode(charset, "namereplace"): marker for marker in markers} for charset in _CHARSETS}
-    ways["UTF-8"] = {marker.encode().translate(None, _WHITE): marker for marker in markers}
+    ways = {"UTF-8": {marker.encode().translate(None, _WHITE): marker for marker in markers}}
+    ways |= {charset: {marker.encode(charset, "namereplace"): marker for marker in markers} for charset in _CHARSETS}
     ways |= {f"base64, {shift} bytes in": {_base64(marker, shift): marker for marker in markers} for shift in range(3)}
     return [(way, _stem(needles), needles) for way, needles in ways.items() if needles]
 
