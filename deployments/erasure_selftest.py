@@ -61,11 +61,10 @@ def selftest(*, keep: bool) -> bool:
         from deployments import sample_erasure
 
         people = sample_erasure.People.invented()
-        today = datetime.now(settings().zone).date()
         # Prefect waits up to a second for its heartbeat at the end of each run.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), get_client(sync_client=True) as client:
             with TemporaryDirectory() as folder:
-                sample_erasure.plant(Path(folder), home, people, today)
+                sample_erasure.plant(client, Path(folder), home, people, datetime.now(settings().zone))
             waiting = sample_erasure.await_approval(client)
             before = look(home, people)
             sample_erasure.approve(client, waiting)

@@ -10,17 +10,20 @@ import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from email.message import EmailMessage
 from io import StringIO
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
-from flows.gdpr_erasure_batch import gdpr_erasure_batch
+from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
+from prefect.states import Scheduled
 from pyotp import TOTP, parse_uri
 from sqlalchemy import text
 
@@ -30,6 +33,7 @@ from flows.billing_card_run import billing_card_run
 from flows.contact_customer import contact_customer
 from flows.daily_expiry_sweep import daily_expiry_sweep
 from flows.deliver_outbox import deliver_outbox
+from flows.gdpr_erasure_batch import gdpr_erasure_batch
 from flows.import_records import import_records
 from flows.mailing_run import mailing_run
 from flows.monthly_reseller_report import monthly_reseller_report
@@ -90,8 +94,9 @@ class People:
         return [*self.erased, self.held, self.active]
 
 
-def plant(folder: Path, home: Path, people: People, today: date) -> None:
+def plant(client: SyncPrefectClient, folder: Path, home: Path, people: People, now: datetime) -> None:
     """Let all of it happen, by the ways by which it comes in. `folder` is for the files that are brought."""
+    today = now.date()
     _bring(folder / "records", people, today)
     import_records(str(folder / "records"))
     daily_expiry_sweep(date(2019, 3, 1))
@@ -105,6 +110,7 @@ def plant(folder: Path, home: Path, people: People, today: date) -> None:
     _hold(people, today)
     for person in people.erased:
         _queue(person)
+        _plan(client, person, now + timedelta(days=30))
         _be_refused(person)
     with transaction() as db:
         db.execute(text("ANALYZE"))  # as PostgreSQL does by itself after a while
@@ -277,6 +283,13 @@ def _queue(person: Person) -> None:
         outbox.queue(db, [mail])
 
 
+def _plan(client: SyncPrefectClient, person: Person, at: datetime) -> None:
+    """A run that is to begin some time, with what it was told."""
+    told = {"customer": person.code, "channel": "single", "operator": ADMINISTRATOR}
+    told |= {"subject": person.value("planned subject"), "body": person.value("planned body")}
+    _scheduled(client, contact_customer, told, Scheduled(scheduled_time=at))
+
+
 def _be_refused(person: Person) -> None:
     """A row that PostgreSQL refuses, which its log may repeat."""
     with suppress(RowRefused), transaction() as db:
@@ -285,11 +298,10 @@ def _be_refused(person: Person) -> None:
 
 def await_approval(client: SyncPrefectClient) -> UUID:
     """Start the erasure of who was inactive for five years, as from the form. The run shows whom, and waits."""
-    deployment = client.create_deployment(client.create_flow(gdpr_erasure_batch), "gdpr-erasure-batch")
-    started = client.create_flow_run_from_deployment(deployment, parameters={"preset": "5 years"})
+    waiting = _scheduled(client, gdpr_erasure_batch, {"preset": "5 years"}, None)
     with suppress(Pause):
-        _go_on(client, started.id)
-    return started.id
+        _go_on(client, waiting)
+    return waiting
 
 
 def approve(client: SyncPrefectClient, waiting: UUID) -> None:
@@ -304,6 +316,12 @@ def approve(client: SyncPrefectClient, waiting: UUID) -> None:
     _go_on(client, waiting)
 
 
+def _scheduled(client: SyncPrefectClient, flow: Flow[..., Any], told: dict[str, Any], state: State | None) -> UUID:
+    """A run of the flow's deployment, as the form makes it. None: it is to begin now."""
+    deployment = client.create_deployment(client.create_flow(flow), flow.name)
+    return client.create_flow_run_from_deployment(deployment, parameters=told, state=state).id
+
+
 def _go_on(client: SyncPrefectClient, run: UUID) -> None:
     """What a worker does with a run that is due."""
-    run_flow(gdpr_erasure_batch, flow_run=client.read_flow_run(run), return_type="state")
+    run_flow(gdpr_erasure_batch, flow_run=client.read_flow_run(run))
