@@ -153,7 +153,7 @@ def _preview(shown: Erasure, found: Found, exclude: tuple[str, ...]) -> None:
 
 
 def _literal(value: str) -> str:
-    """For the older UI, which takes cells for Markdown: word joiners, which nobody sees, keep it from tags and links."""
+    """For the older UI, which takes cells for Markdown: word joiners, which nobody sees, keep out tags and links."""
     return re.sub(r"[<&\[\]]", "\\g<0>\u2060", value)
 
 
