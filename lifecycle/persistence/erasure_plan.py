@@ -75,6 +75,9 @@ def _named(column: Column[object]) -> str:
 
 
 OUTSIDE: dict[str, str] = {
+    "Copies that people made of documents, or gave another name": (
+        "Out of reach: whoever made them removes them. A run that finds one under the home says so."
+    ),
     "Mail folder, where mails are delivered into one": (
         "Mails to the customer, and reports to resellers that named it, are removed. A mail that a mail server took "
         "is out of reach: it is with whom it was sent to."
@@ -98,8 +101,8 @@ OUTSIDE: dict[str, str] = {
     ),
     "Backups of the database": (
         "Out of reach: they hold the customer until they are removed, by the rules of whoever keeps them. The ledger "
-        "of erasures, a file outside of the database, holds a random number for each customer that was erased: a "
-        "database that is older than it is refused until `lifecycle erasure reapply` has erased them again."
+        "of erasures, a file outside of the database, holds a random number for each that was shown or erased: "
+        "a database that is older than it is refused until `lifecycle erasure reapply` has erased them again."
     ),
     "The database server's own files: its log, old versions of rows, the planner's statistics": (
         "The log repeats no values; `lifecycle check` says where a server is set otherwise. Old versions of rows are "

@@ -12,6 +12,7 @@ from lifecycle.rendering.paper import HEIGHT, WIDTH, Page
 from lifecycle.rendering.paper import document as written
 from lifecycle.rendering.templates import Content, Issuer, render
 from lifecycle.rendering.typeface import Style, Weight
+from lifecycle.rules.documents import Document
 from lifecycle.rules.erasure import ACTIVE_AGAIN, ERASED_BEFORE, Certificate, Kept
 from lifecycle.rules.languages import Locale
 
@@ -230,7 +231,7 @@ _LANGUAGES: dict[Locale, str] = {"it": "it-IT", "el": "el-GR", "en": "en-GB"}
 
 def file_name(certificate: Certificate) -> str:
     """``erasure-2026-11-22-1b4e28ba.pdf``: the business date and the beginning of the erasure's id."""
-    return f"erasure-{certificate.criteria.day}-{certificate.erasure.hex[:8]}.pdf"
+    return Document.CERTIFICATE.named(certificate.criteria.day, certificate.erasure.hex[:8])
 
 
 @dataclass(frozen=True, slots=True)

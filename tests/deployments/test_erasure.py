@@ -9,6 +9,7 @@ from sqlalchemy import Table
 
 from deployments import erasure
 from lifecycle.persistence.tables import metadata
+from lifecycle.rules.documents import Document
 from lifecycle.rules.erasure import Fate
 from lifecycle.rules.findings import BadInput
 from tasks.erasure_certificate import finish
@@ -42,6 +43,13 @@ def test_the_plan_can_be_read_at_a_hundred_columns_and_ends_with_its_digest(plan
     assert max(map(len, lines)) <= 100
     assert len(lines) < 200
     assert re.fullmatch(r"Digest of this plan, which changes with it: [0-9a-f]{16}", lines[-1])
+
+
+@pytest.mark.parametrize("document", Document)
+def test_the_plan_says_of_each_kind_of_document_what_it_holds_and_its_fate(plan: str, document: Document) -> None:
+    of_document = plan[plan.index(f"\n{document.pattern.replace('{}', '…')}\n") :].split("\n\n")[0]
+    words = " ".join(of_document.split())
+    assert words.endswith(f"holds {document.holds} fate {document.fate}")
 
 
 @pytest.mark.parametrize(
