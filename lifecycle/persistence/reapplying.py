@@ -66,10 +66,11 @@ def record_done(db: Connection, done: Done) -> None:
 
 def _record(db: Connection, row: dict[str, Any]) -> None:
     """Record an erasure, unless the database knows more of it."""
-    written = {"row": json.dumps(row)}
-    db.execute(_RECORD_RUN, written)
+    known = row | {"preview": False}  # no run waits for it that Prefect knows
     # What the ledger is too old to know has a default.
-    columns = ", ".join(column.name for column in erasures.columns if column.name in row)
+    columns = ", ".join(column.name for column in erasures.columns if column.name in known)
+    written = {"row": json.dumps(known)}
+    db.execute(_RECORD_RUN, written)
     db.execute(text(_RECORD_ERASURE.format(columns=columns)), written)
 
 
