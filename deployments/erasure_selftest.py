@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 MUST_HOLD = ("database", "mail", "documents", "prefect")
 """Stores in which something is planted: where nothing is found in one, we are blind for it."""
 
-UNTOUCHED = ("database", "mail")
-"""Stores in which everything of those who are not erased stays where it was. Others have documents about many."""
+UNTOUCHED = ("database", "mail", "documents")
+"""Stores in which everything of those who are not erased stays where it was."""
 
 
 class Trace(NamedTuple):
@@ -78,7 +78,7 @@ def selftest(*, keep: bool) -> bool:
 
 def _own_home(*, keep: bool) -> Path:
     """An installation that nothing of the user's settings reaches, gone when this process ends."""
-    for variable in [name for name in os.environ if name.startswith(("LIFECYCLE_", "PREFECT_"))]:
+    for variable in [name for name in os.environ if name.upper().startswith(("LIFECYCLE_", "PREFECT_"))]:
         del os.environ[variable]
     Settings.model_config["env_file"] = None
     home = Path(mkdtemp(prefix="lifecycle-selftest-"))

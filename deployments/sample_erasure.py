@@ -16,6 +16,7 @@ from email.message import EmailMessage
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 from prefect import Flow
@@ -24,11 +25,12 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.states import Scheduled
-from pyotp import TOTP, parse_uri
+from pyotp import TOTP
 from sqlalchemy import text
 
 from deployments import operators, payments, sample_consents
 from deployments.sample_consents import NEWS
+from flows.appointments_report import appointments_report
 from flows.billing_card_run import billing_card_run
 from flows.contact_customer import contact_customer
 from flows.daily_expiry_sweep import daily_expiry_sweep
@@ -102,6 +104,7 @@ def plant(client: SyncPrefectClient, folder: Path, home: Path, people: People, n
     daily_expiry_sweep(date(2019, 3, 1))
     billing_card_run(date(2019, 3, 10))
     open_cards_report(date(2019, 3, 20))
+    appointments_report(date(2018, 1, 1), date(2018, 12, 31))
     for day in (date(2019, 4, 10), date(2019, 5, 24), date(2019, 6, 1)):
         daily_expiry_sweep(day)
     monthly_reseller_report("2019-04", deliver=True)
@@ -212,7 +215,7 @@ def _pay(folder: Path, people: People) -> None:
 
 
 def _talk(home: Path, people: People) -> None:
-    """Consents, an objection, mails to one customer, a mailing and answers to it."""
+    """Consents, objections, mails to one customer, a mailing and answers to it."""
     for person in people.all:
         record_consent(person.code, "news", ADMINISTRATOR, date(2019, 1, 10), evidence=person.value("evidence"))
         subject, body = person.value("subject"), person.value("body")
@@ -226,16 +229,15 @@ def _talk(home: Path, people: People) -> None:
     for place in ("new", "cur", "tmp"):
         (inbox / place).mkdir(parents=True)
     with transaction() as db:
-        mailed = db.execute(_MAILED).tuples()
-        for person, (message, _) in zip(sorted(people.all, key=lambda it: it.code), mailed, strict=True):
-            (inbox / "new" / f"{message}.selftest").write_bytes(_answer(person, message))
+        mailed = {code: message for message, code in db.execute(_MAILED)}
+        for person in people.all:
+            (inbox / "new" / f"{person.code}.selftest").write_bytes(_answer(person, mailed[person.code]))
             db.execute(_REPLIED, {"reply": f"250 <{person.value('reply')}> accepted", "code": person.code})
     process_unsubscribes()
 
 
 _MAILED = text("""
-SELECT messages.id, code FROM messages JOIN customers ON customers.id = customer_id
-WHERE channel = 'bulk' ORDER BY convert_to(code, 'UTF8')""")
+SELECT messages.id, code FROM messages JOIN customers ON customers.id = customer_id WHERE channel = 'bulk'""")
 
 # What mail servers answer: a mail folder does not.
 _REPLIED = text("""
@@ -308,10 +310,9 @@ def approve(client: SyncPrefectClient, waiting: UUID) -> None:
     """Be the administrator: enrol, enter a code, and see it carried out."""
     with redirect_stdout(StringIO()) as shown:
         operators.enrol(ADMINISTRATOR)
-    app = parse_uri(next(line for line in shown.getvalue().splitlines() if line.startswith("otpauth://")))
-    if not isinstance(app, TOTP):
-        raise TypeError("not an app for codes that change with time")
-    said = {"decision": "erase", "operator": ADMINISTRATOR, "one_time_code": app.now()}
+    uri = next(line for line in shown.getvalue().splitlines() if line.startswith("otpauth://"))
+    (secret,) = parse_qs(urlsplit(uri).query)["secret"]
+    said = {"decision": "erase", "operator": ADMINISTRATOR, "one_time_code": TOTP(secret).now()}
     client.resume_flow_run(waiting, run_input=said)
     _go_on(client, waiting)
 
