@@ -491,12 +491,13 @@ def alone(erasure: UUID) -> Iterator[None]:
 
     Two beside each other would do no harm, but neither would know when it is done.
     """
-    # Not in a transaction, which would lie idle for as long as the others work; and not one of the pool's connections:
-    # whatever ends the block, this one is closed, and the lock goes with it.
+    # Not in a transaction, which would lie idle for as long as the others work.
     with configured().connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-        db.detach()
-        db.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _key(erasure)})
-        yield
+        try:
+            db.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _key(erasure)})
+            yield
+        finally:
+            db.invalidate()  # whatever ended the block: with the connection, the lock goes
 
 
 def is_carried_out(db: Connection, erasure: UUID) -> bool:
