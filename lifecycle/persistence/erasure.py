@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Column, Connection, Table, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from lifecycle.persistence import installation
+from lifecycle.persistence import installation, turns
 from lifecycle.persistence.database import configured
 from lifecycle.persistence.holds import held
 from lifecycle.persistence.segment import conditions
@@ -41,8 +41,6 @@ from lifecycle.rules.erasure import (
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.records import start_of_day
 from lifecycle.rules.segment import Segment
-
-_LOCK = 0x11FEC7C20
 
 
 class NothingChanged(Exception):
@@ -331,12 +329,12 @@ def keep_out(db: Connection) -> None:
 
     For whoever writes what it has read of customers: an import by what they were, a document with their names.
     """
-    db.execute(text(f"SELECT pg_advisory_xact_lock_shared({_LOCK})"))
+    db.execute(text(f"SELECT pg_advisory_xact_lock_shared({turns.ERASURE})"))
 
 
 def await_writers(db: Connection) -> None:
     """Wait for those who keep erasures out; until this transaction ends, they wait for it."""
-    db.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+    db.execute(text(f"SELECT pg_advisory_xact_lock({turns.ERASURE})"))
 
 
 def begin(db: Connection) -> None:

@@ -46,7 +46,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from lifecycle.persistence import erasure
+from lifecycle.persistence import erasure, turns
 from lifecycle.persistence.subscription_status import IMPORTED, Learned, follow_policies, refresh
 from lifecycle.persistence.tables import (
     Instant,
@@ -72,9 +72,6 @@ from lifecycle.rules.contact import CONTRACT
 from lifecycle.rules.findings import Finding, Findings
 from lifecycle.rules.provisioning import Calls
 from lifecycle.rules.records import Block, File, shown
-
-# Two imports act one after the other.
-_LOCK = 0x11FEC7C1F
 
 Counts = Counter[str]
 _Columns = ReadOnlyColumnCollection[str, Any]
@@ -141,7 +138,7 @@ _ANALYZE_FROM = 1_000
 
 def stage(db: Connection, files: Iterable[File]) -> Staging:
     """Wait for other imports, and erasures, to end; then make empty temporary tables, for this transaction."""
-    db.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    db.execute(select(func.pg_advisory_xact_lock(turns.IMPORT)))
     erasure.keep_out(db)
     db.execute(text("SET LOCAL work_mem = '64MB'"))
     return {

@@ -29,11 +29,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from sqlalchemy import Connection, text
 
-from lifecycle.persistence import DatabaseRestored, LedgerUnusable
+from lifecycle.persistence import DatabaseRestored, LedgerUnusable, turns
 from lifecycle.settings import settings
-
-# One writer at a time: any number that is no one else's.
-_WRITER = 0x11FEC7C1F
 
 log = logging.getLogger("lifecycle.ledger")
 
@@ -109,7 +106,7 @@ def write(db: Connection) -> int:
     """
     if not _is_behind(db):
         return 0
-    db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _WRITER})
+    db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": turns.LEDGER})
     with _writable() as file:
         last = _last_page(file)
         before = last[0].page if last else 0

@@ -15,13 +15,12 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from lifecycle.persistence import turns
 from lifecycle.persistence.subscription_status import Learned
 from lifecycle.rules.billing_card import CardState
 from lifecycle.rules.findings import Finding, Findings
 from lifecycle.rules.money import NOTHING
 from lifecycle.rules.payment import Allocation, Decision, Entry, NamedCard, Purpose, Received, named
-
-_TURN = 0x11FEC7C20
 
 _STAGE = text("""
     CREATE TEMPORARY TABLE import_payments (
@@ -118,7 +117,7 @@ _REOPEN = text("""
 
 def take_turn(db: Connection) -> None:
     """Wait until nobody else moves money; whoever comes next waits for this transaction to end."""
-    db.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _TURN})
+    db.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": turns.PAYMENTS})
 
 
 def stage(db: Connection, entries: Iterable[tuple[int, Entry]]) -> int:
