@@ -169,11 +169,11 @@ def personal_columns() -> list[str]:
 
 
 def left(before: set[Trace], after: set[Trace], people: "People") -> Iterator[str]:
-    """What is there of the erased, and what is not any more of others."""
+    """What is there of the erased, or of anybody in Prefect, and what is not any more of others."""
     theirs, others = _values(*people.erased), _values(people.held, people.active)
     for trace in sorted(after):
-        if trace.value in theirs:
-            yield f"{theirs[trace.value]} is left in {trace.store}: {trace.place} ({trace.way})"
+        if trace.value in theirs or trace.store == "prefect":
+            yield f"{(theirs | others)[trace.value]} is left in {trace.store}: {trace.place} ({trace.way})"
     for trace in sorted(before - after):
         if trace.value in others and trace.store in UNTOUCHED:
             yield f"{others[trace.value]} is no more in {trace.store}: {trace.place} ({trace.way})"

@@ -65,6 +65,11 @@ def test_what_is_left_of_the_erased_is_told(people: People) -> None:
     ]
 
 
+def test_what_is_left_of_anybody_in_prefect_is_told(people: People) -> None:
+    shown = Trace(people.held.value("name"), "prefect", "prefect.db", "JSON, UTF-8")
+    assert list(left({shown}, {shown}, people)) == ["name of SELF-HELD is left in prefect: prefect.db (JSON, UTF-8)"]
+
+
 def test_what_others_lose_is_told(people: People) -> None:
     before = everything(people)
     assert list(left(before, set(), people)) == [
