@@ -25,13 +25,13 @@ _NAMELESS = (
 # joined or sorted by them.
 _UNSAMPLED = {
     "appointments": {"title": "text"},
-    "card_revisions": {"document": "bytea"},
+    "card_revisions": {"document": "bytea", "digest": "text"},
     "consents": {"evidence": "text"},
     "customers": dict.fromkeys(("name", "email", "phone", "tax_id", "street", "city", "postcode", "notes"), "text"),
     "holds": {"reason": "text"},
     "message_attempts": {"reply": "text"},
     "message_bodies": {"subject": "text", "text": "text", "html": "text", "attachment": "bytea"},
-    "messages": {"recipient": "text", "recipient_name": "text"},
+    "messages": {"recipient": "text", "recipient_name": "text", "digest": "text"},
     "objections": {"evidence": "text"},
     "payments": {"remittance": "text", "payer": "text", "iban": "text"},
     "subscriptions": {"reference": "text"},
