@@ -8,7 +8,9 @@ from flows.gdpr_erasure_batch import carry_out
 from lifecycle.rules.erasure import Erasure, ErasureState
 from lifecycle.rules.runs import Summary
 from tasks.gdpr_erasure_batch import forget, has_ended, is_carried_out, unfinished
-from tasks.runs import recorded
+from tasks.runs import blame, log, recorded
+
+INTERRUPTED, OVER, FAILED = "interrupted", "over", "failed"
 
 
 @flow(name="erasure-upkeep", result_serializer="json")
@@ -24,23 +26,24 @@ def erasure_upkeep(dry_run: bool = False) -> Summary:
         dry_run: Only say how many there are.
     """
     with recorded("erasure-upkeep", scheduled_day(), dry_run=dry_run) as summary:
+        summary.failed.add(FAILED)
         for each in unfinished():
-            if each.state is ErasureState.APPROVED:
-                if not is_carried_out(each):
-                    summary.counts["interrupted"] += 1
-                    if not dry_run:
-                        carry_out(summary, each)
-                        deliver_now(summary)
-            elif _is_over(each):
-                summary.counts["over"] += 1
-                if not dry_run:
+            what = _standing(each)
+            summary.counts[what] += 1
+            try:
+                if what == INTERRUPTED and not dry_run:
+                    carry_out(summary, each)
+                    deliver_now(summary)
+                elif what == OVER and not dry_run:
                     summary.counts[forget(each)] += 1
-            else:
-                summary.counts["waiting"] += 1
+            except Exception as error:  # noqa: BLE001 - the others are seen to all the same
+                summary.counts[FAILED] += 1
+                log.error("erasure %s: %s", each.id, blame(error))
     return summary
 
 
-def _is_over(shown: Erasure) -> bool:
-    """Whether nobody waits for it any more."""
+def _standing(shown: Erasure) -> str:
+    if shown.state is ErasureState.APPROVED:
+        return "carried out" if is_carried_out(shown) else INTERRUPTED
     run = shown.prefect_flow_run_id
-    return shown.lapses_at <= now() or (run is not None and has_ended(run))
+    return OVER if shown.lapses_at <= now() or (run is not None and has_ended(run)) else "waiting"

@@ -23,6 +23,7 @@ from xdist.scheduler import LoadScopeScheduling
 from deployments import launcher, sample, sample_hosting
 from lifecycle.persistence import database
 from lifecycle.settings import Settings, settings
+from tests import cast
 
 _numbers = count(1)
 
@@ -119,6 +120,7 @@ def running(server_home: Path, server_database: str) -> Iterator[launcher.Runnin
         environment.setenv("LIFECYCLE_DATABASE_URL", server_database)
         environment.delenv("PREFECT_API_URL", raising=False)
         environment.setenv("LIFECYCLE_TIMEZONE", "Europe/Rome")
+        environment.setenv("LIFECYCLE_OPERATOR_SECRET", cast.OPERATOR_SECRET)
         environment.setenv("LIFECYCLE_ISSUER__IBAN", sample_hosting.IBAN)
         # By default the server looks 100 days ahead: less than from one change of the clocks to the next.
         environment.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS", "13")
