@@ -187,7 +187,7 @@ def adopt(owner: Annotated[str, Parameter(name="NAME")]) -> None:
     owner
         Whose it was, as `environment/database`; `lifecycle check` says it.
     """
-    read_settings()
+    _without_server()
     from deployments import restore
 
     restore.adopt(owner)
@@ -403,7 +403,7 @@ def reapply() -> None:
     Messages that were sent after the backup was made are queued in it: before the worker starts, look at
     `lifecycle outbox --state queued` and cancel what was sent.
     """
-    _without_server()
+    launcher.connect(read_settings())
     from deployments import restore
 
     restore.reapply()

@@ -7,12 +7,13 @@ from lifecycle.persistence.database import accepting_an_older_one, transaction
 from lifecycle.persistence.ledger import Done
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.outbox import State
+from tasks.erasure_stores import clear_stores
 
 
 def reapply() -> None:
     """Apply the whole ledger to the database, in portions; killed, it goes on where it is run again.
 
-    Raises ForeignEnvironment, LedgerUnusable.
+    Raises ForeignEnvironment, LedgerUnusable, and what `clear_stores` raises.
     """
     counts: Counter[str] = Counter()
     with accepting_an_older_one():
@@ -32,8 +33,12 @@ def reapply() -> None:
 
 
 def _done(line: Done) -> None:
+    """What lies outside of the tables may be restored too: it is cleared before the database knows that all is done."""
     with transaction() as db:
-        if not reapplying.is_done(db, line):
+        known = reapplying.is_done(db, line)
+    if not known:
+        clear_stores.fn(line.id)
+        with transaction() as db:
             reapplying.record_done(db, line)
 
 

