@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import text
 
-from flows.gdpr_erasure_batch import Period
+from flows.gdpr_erasure_batch import Approval, Period
 from lifecycle.persistence import erasure
 from lifecycle.persistence.database import transaction
 from lifecycle.rules.erasure import AS_DAYS, Criteria, Erasure, ErasureState, Kept, Preset, listed
@@ -121,6 +121,11 @@ def test_all_that_is_wrong_is_said_at_once(home: Path) -> None:
 
 def test_the_form_offers_the_presets() -> None:
     assert get_args(Period) == (AS_DAYS, *Preset)
+
+
+@pytest.mark.parametrize("typed", ["123456", "123 456", "123456\n", "none of it"])
+def test_whatever_is_typed_as_a_code_is_an_answer_and_ends_no_run(typed: str) -> None:
+    assert Approval(one_time_code=typed).one_time_code == typed
 
 
 @pytest.mark.parametrize("typed", ["A,B C,D", "A\nB C\r\nD\n", " A , B C\n,D,A"])
