@@ -21,7 +21,6 @@ from sqlalchemy import (
     Connection,
     Date,
     Integer,
-    Label,
     MetaData,
     Select,
     Subquery,
@@ -29,7 +28,6 @@ from sqlalchemy import (
     Text,
     UpdateBase,
     and_,
-    case,
     cast,
     delete,
     exists,
@@ -123,6 +121,10 @@ _OWNERS = (
     ("subscriptions", "customer", customers, "what is sold anew is a new subscription"),
     ("subscriptions", "product", products, "what is sold anew is a new subscription"),
     ("appointments", "customer", customers, "what is agreed with another is a new appointment"),
+)
+_OF_CUSTOMERS = (
+    ("customers", "code"),
+    *((name, column) for name, column, target in _REFERENCES if target is customers),
 )
 _PERIODS = (
     ("associations", "from_on", "until_on"),
@@ -352,14 +354,14 @@ def record(
 ) -> Counts:
     """Write what was staged and found sound. Master data follow the files' `given` columns; other columns stay.
 
-    Nobody comes back with an older file: erased customers stay as they are, and so does what is theirs, nameless.
+    Nobody comes back with a file, however old or new it is: what it says of erased customers is left out.
 
     `calls`: the states of those about renewed access. Returns counts such as "customers new",
     "customers changed", "customers unchanged", "terms added", and "subscriptions brought back" where there are any.
     """
     counts: Counts = Counter()
-    if erased := _leave_out_erased(db, staging["customers"]):
-        counts["customers erased, left as they are"] = erased
+    if left_out := _leave_out_erased(db, staging):
+        counts["rows about erased customers, left out"] = left_out
     # Looked up before the customers' own rows take the new reseller over.
     db.execute(_MOVES)
     for name, source in (
@@ -392,9 +394,19 @@ def record(
     return counts
 
 
-def _leave_out_erased(db: Connection, staged: Table) -> int:
-    """Take who is erased out of the staged customers. Returns how many rows that were."""
-    return _rows(db, delete(staged).where(staged.c.code == customers.c.code, customers.c.erased_on.is_not(None)))
+def _leave_out_erased(db: Connection, staging: Staging) -> int:
+    """Take out of what was staged whatever is about somebody who is erased. Returns how many rows that were."""
+    erased = select(customers.c.code).where(customers.c.erased_on.is_not(None))
+    sold = staging["subscriptions"].c
+    held = union_all(
+        select(subscriptions.c.code).join(customers).where(customers.c.erased_on.is_not(None)),
+        select(sold.code).where(sold.customer.in_(erased)),
+    )
+    # Terms first, while their subscriptions are still there.
+    left_out = _rows(db, delete(staging["terms"]).where(staging["terms"].c.subscription.in_(held)))
+    for name, column in _OF_CUSTOMERS:
+        left_out += _rows(db, delete(staging[name]).where(staging[name].c[column].in_(erased)))
+    return left_out
 
 
 def _customers(staging: Staging) -> Select[Any]:
@@ -410,11 +422,10 @@ def _customers(staging: Staging) -> Select[Any]:
 
 def _subscriptions(staging: Staging) -> Select[Any]:
     staged = staging["subscriptions"]
-    described = ("line", "code", "quantity", "unit_price", "auto_renew", "charge_method")
+    described = ("line", "code", "reference", "quantity", "unit_price", "auto_renew", "charge_method")
     return (
         select(
             *(staged.c[name] for name in described),
-            _unless_erased(staged.c.reference),
             customers.c.id.label("customer_id"),
             products.c.id.label("product_id"),
             staged.c.starts_on.label("anchor"),
@@ -426,15 +437,10 @@ def _subscriptions(staging: Staging) -> Select[Any]:
 
 def _appointments(staging: Staging) -> Select[Any]:
     staged = staging["appointments"]
-    described = (staged.c[name] for name in ("line", "code", "starts_at", "status"))
-    return select(*described, _unless_erased(staged.c.title), customers.c.id.label("customer_id")).join(
+    described = (staged.c[name] for name in ("line", "code", "starts_at", "status", "title"))
+    return select(*described, customers.c.id.label("customer_id")).join(
         customers, customers.c.code == staged.c.customer
     )
-
-
-def _unless_erased(described: Column[Any]) -> Label[Any]:
-    """What a file says of a customer; of one that is erased, nothing."""
-    return case((customers.c.erased_on.is_(None), described)).label(described.name)
 
 
 def _merge(db: Connection, target: Table, staged: Table, source: Subquery, given: set[str], now: datetime) -> Counts:
@@ -529,7 +535,7 @@ def _add_consents(db: Connection, staging: Staging, now: datetime) -> int:
             consent_types.c.id,
             staged.c.granted_on,
             staged.c.withdrawn_on,
-            _unless_erased(staged.c.evidence),
+            staged.c.evidence,
             staged.c.recorded_at,
         )
         .select_from(staged)
