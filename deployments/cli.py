@@ -584,3 +584,5 @@ def main() -> None:
         LedgerUnusable,
     ) as error:
         fail(str(error))
+    except BrokenPipeError:  # of `lifecycle … | head`: who reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -104,7 +104,7 @@ def listing() -> None:
 def show(digest_or_id: str, pdf: Path | None) -> None:
     """Of an erasure that waits, whom it would erase and who is kept; of one that is done, what its certificate says."""
     with transaction() as db:
-        found = erasure_list.find(db, digest_or_id)
+        found = erasure_list.find(db, digest_or_id, ErasureState.DONE if pdf else ErasureState.WAITING)
         if found is None:
             expected = "what `lifecycle erasure` lists"
             raise BadInput([Finding("DIGEST_OR_ID", f"{digest_or_id!r} is no erasure's", expected)])

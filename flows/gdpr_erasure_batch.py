@@ -118,6 +118,9 @@ def _misfits(approve_plan: str, answer: Answer | None, *, asks: bool, dry_run: b
     """Parameters that do not go together. `asks`: there is a period or a segment."""
     findings = []
     approves = bool(approve_plan or answer)
+    if approves and deployment.id:
+        # There it would approve unseen what anybody was shown last.
+        findings.append(Finding("operator", "approves on the command line", "to answer the run that waits"))
     if approves and not (answer and answer.operator):
         findings.append(Finding("operator", "is missing", "the code of the administrator who approves"))
     if approves and not (answer and answer.one_time_code):
@@ -134,6 +137,7 @@ def _approved_before(summary: Summary, shown: Erasure, answer: Answer) -> Erasur
     """What a run before has shown, approved now; or then, where that run was killed since."""
     summary.business_date = shown.business_date
     if shown.state is ErasureState.APPROVED:
+        erasures.check_approved_alike(shown, answer)
         summary.notes.append("it was approved before, and is carried to its end")
         return shown
     return erasures.approve(shown, answer)
@@ -170,13 +174,14 @@ def _decided(summary: Summary, shown: Erasure, prefect_id: UUID, exclude: tuple[
             timeout=max(1, int((shown.lapses_at - now()).total_seconds())),
             key=key,
         )
-        if said.decision == "refuse":
+        if said.decision == "refuse" and not (said.operator or said.one_time_code):
             erasures.refuse(shown)
             summary.counts["erasure refused"] = 1
             return None
         taken_out = tuple(dict.fromkeys(exclude + listed(said.leave_out)))
         answered_at = erasures.answered_at(prefect_id, key)
         try:
+            _not_both(said)
             return erasures.approve(shown, Answer(said.operator.strip(), said.one_time_code, answered_at, taken_out))
         except BadInput as refused:
             if not erasures.may_ask_again(shown, prefect_id):
@@ -184,6 +189,12 @@ def _decided(summary: Summary, shown: Erasure, prefect_id: UUID, exclude: tuple[
             wrong = str(refused)
             summary.counts["answer not accepted"] += 1
     raise BadInput([Finding("approval", f"{MOST_ANSWERS} answers were not accepted", "a new run, which shows anew")])
+
+
+def _not_both(said: Approval) -> None:
+    """Raise BadInput where the form was filled in to erase and the decision was left at refuse."""
+    if said.decision == "refuse":
+        raise BadInput([Finding("decision", "says refuse, and somebody signs to erase", "the one or the other")])
 
 
 def _question(shown: Erasure, wrong: str) -> str:

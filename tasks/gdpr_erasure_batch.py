@@ -8,19 +8,21 @@ taken back: whoever comes next goes on with those of whom it is still to be deci
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas import State
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterType
 from prefect.exceptions import ObjectNotFound, Pause
+from prefect.states import Cancelled
 
 from lifecycle.persistence import erasure, ledger, segment
 from lifecycle.persistence.database import transaction
@@ -108,7 +110,9 @@ def show(order: Order) -> Shown:
     wait = timedelta(days=settings().policy.erasure_preview_days)
     with transaction() as db:
         found = erasure.find(db, scope)
-        _only_of_shown("exclude", set(order.exclude) - {candidate.code for candidate in found.candidates})
+        _only_of_shown(
+            "exclude", order.exclude, set(order.exclude) - {candidate.code for candidate in found.candidates}
+        )
         shown = erasure.show(db, scope, found, order.run_id, order.waiting, wait) if found.candidates else None
     if shown and order.waiting:
         _preview(shown, found, order.exclude)
@@ -128,9 +132,11 @@ def _counts(inactive: dict[str, int], kept: dict[str, int]) -> Counter[str]:
     return Counter(inactive) + Counter({f"kept: {reason}": number for reason, number in kept.items()})
 
 
-def _only_of_shown(where: str, strangers: set[str]) -> None:
+def _only_of_shown(where: str, codes: Sequence[str], strangers: Collection[str]) -> None:
+    """Say by its place which code is of nobody who is shown: anything can have been typed."""
     if strangers:
-        problem = f"{len(strangers)} of the codes are of nobody who is shown"
+        places = ", ".join(f"no. {place}" for place, code in enumerate(codes, start=1) if code in strangers)
+        problem = f"{places} of the codes is of nobody who is shown"
         raise BadInput([Finding(where, problem, "codes of customers who are", ", ".join(sorted(strangers)))])
 
 
@@ -196,13 +202,23 @@ def approve(shown: Erasure, answer: Answer) -> Erasure:
     then nothing is approved.
     """
     with transaction() as db:
-        _only_of_shown("codes to leave out", set(erasure.unknown(db, shown.id, answer.taken_out)))
+        _only_of_shown("codes to leave out", answer.taken_out, erasure.unknown(db, shown.id, answer.taken_out))
         if not erasure.approve(db, shown.id, answer.operator, answer.taken_out):
             raise BadInput([Finding("erasure", f"{shown.digest} waits no more", "a new run, which shows anew")])
         if not erasure.still_shown(db, shown.id):
             raise BadInput([Finding("codes to leave out", "nobody would be left to erase", "to refuse it instead")])
         confirm(db, answer.operator, answer.one_time_code, answer.entered_at)
         return erasure.read(db, shown.id)
+
+
+def check_approved_alike(approved: Erasure, answer: Answer) -> None:
+    """Raise BadInput where this answer says another thing than the one by which it was approved."""
+    with transaction() as db:
+        dropped = set(answer.taken_out) - erasure.taken_out(db, approved.id)
+    if dropped or answer.operator != approved.approved_by:
+        was = f"{approved.digest} was approved by {approved.approved_by}"
+        problem = f"{was}, without leaving {len(dropped)} of these codes out" if dropped else was
+        raise BadInput([Finding("approval", problem, "nothing more: `erasure-upkeep` carries it to its end")])
 
 
 def refuse(shown: Erasure) -> None:
@@ -249,15 +265,27 @@ def _end(prefect_id: UUID | None) -> None:
 
 
 def forget(shown: Erasure) -> ErasureState:
-    """Take names and answers out of Prefect; where it still waits, it is void. Returns its state afterwards."""
+    """Take names and answers out of Prefect; where it still waits, it is void. Returns its state afterwards.
+
+    A run that waits for an answer is cancelled: there is nothing to answer any more.
+    """
     if shown.prefect_flow_run_id:
         with get_client(sync_client=True) as client:
             for preview in _previews(client, shown.prefect_flow_run_id):
                 client.delete_artifact(preview)
             _remove_answers(client, shown.prefect_flow_run_id)
+            _cancel_if_waiting(client, shown.prefect_flow_run_id)
         empty_write_ahead_log()
     with transaction() as db:
         return erasure.end_of_run(db, shown.id)
+
+
+def _cancel_if_waiting(client: SyncPrefectClient, prefect_id: UUID) -> None:
+    with suppress(ObjectNotFound):
+        state = client.read_flow_run(prefect_id).state
+        if state and state.is_paused():
+            over: State[Any] = Cancelled(message="It has lapsed, or was approved on the command line.")
+            client.set_flow_run_state(prefect_id, over, force=True)
 
 
 def _has_preview(prefect_id: UUID) -> bool:

@@ -36,6 +36,7 @@ _RENEWED_TODAY = """EXISTS (
 
 _DUE = text(f"""
 SELECT customer_id FROM subscription_status AS standing JOIN subscriptions ON subscriptions.id = subscription_id
+JOIN customers ON customers.id = customer_id AND erased_on IS NULL
 WHERE to_card <= :until AND NOT {_RENEWED_TODAY.format(subscription="standing.subscription_id")}
 UNION
 SELECT cards.customer_id FROM cards

@@ -267,6 +267,14 @@ def unknown(db: Connection, erasure: UUID, codes: Sequence[str]) -> list[str]:
     )
 
 
+def taken_out(db: Connection, erasure: UUID) -> set[str]:
+    """The codes of those whom the approval took out."""
+    asked = text("""
+        SELECT code FROM erasure_candidates JOIN customers ON customers.id = customer_id
+        WHERE erasure_id = :erasure AND erasure_candidates.state = 'taken out'""")
+    return set(db.execute(asked, {"erasure": erasure}).scalars())
+
+
 def approve(db: Connection, erasure: UUID, operator: str, taken_out: Sequence[str]) -> bool:
     """Approve it without these customers, by their codes. False: it does not wait any more.
 

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from lifecycle.rules.erasure import ErasureState
+
 _STATE = "CASE WHEN state = 'waiting' AND lapses_at <= now() THEN 'lapsed' ELSE state END AS state"
 
 
@@ -22,14 +24,14 @@ def listed(db: Connection) -> Sequence[Row[Any]]:
     ).all()
 
 
-def find(db: Connection, digest_or_id: str) -> Row[Any] | None:
-    """The erasure with this id or digest; of those with one digest the one that waits, else the last one shown."""
+def find(db: Connection, digest_or_id: str, state: ErasureState) -> Row[Any] | None:
+    """The erasure with this id or digest; of those with one digest the one in that state, else the last one shown."""
     return db.execute(
         text(f"""
         SELECT id, business_date, period, since, segment, digest, {_STATE}, lapses_at, approved_by
         FROM erasures WHERE digest = :given OR id::text = lower(:given)
-        ORDER BY erasures.state = 'waiting' DESC, shown_at DESC LIMIT 1"""),
-        {"given": digest_or_id},
+        ORDER BY erasures.state = :state DESC, shown_at DESC LIMIT 1"""),
+        {"given": digest_or_id, "state": state},
     ).one_or_none()
 
 

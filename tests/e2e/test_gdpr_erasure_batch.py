@@ -17,6 +17,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterType
 from prefect.client.schemas.objects import Artifact
 from prefect.runtime import flow_run
+from prefect.states import Suspended
 from sqlalchemy import Engine, text
 
 from deployments import launcher
@@ -195,6 +196,18 @@ def shows_and_dies() -> UUID:
     order = Order(Criteria.of_days(day, 365), Segment(), (), started("gdpr-erasure-batch", day), UUID(flow_run.id))
     assert erasures.show(order).erasure
     return UUID(flow_run.id)
+
+
+def test_a_run_whose_erasure_is_approved_elsewhere_waits_no_more(anna: str, client: SyncPrefectClient) -> None:
+    waiting = client.create_flow_run(shows_and_dies, state=Suspended()).id
+    with suppress(WaitsForPerson):
+        gdpr_erasure_batch(inactive_days=365)
+    with database.transaction() as db:
+        db.execute(text("UPDATE erasures SET prefect_flow_run_id = :run"), {"run": waiting})
+    gdpr_erasure_batch(inactive_days=365, operator="ANNA", one_time_code=code_now(anna))
+    state = client.read_flow_run(waiting).state
+    assert state
+    assert state.is_cancelled()
 
 
 def test_what_a_run_that_died_has_shown_is_removed_and_what_was_approved_is_carried_out(

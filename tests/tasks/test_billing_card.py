@@ -63,6 +63,14 @@ def test_what_expires_within_the_lead_days_is_put_on_one_card() -> None:
     assert messages() == {"billing-card/PF-2026-000001/1": "queued"}
 
 
+def test_nobody_who_is_erased_is_billed() -> None:
+    hold("C1", {"S1": date(2026, 3, 31)})
+    with transaction() as db:
+        cast.erase(db, "C1")
+    assert not run().counts["cards made"]
+    assert cards() == []
+
+
 def test_what_expired_before_is_made_up() -> None:
     hold("C1", {"S1": date(2026, 2, 3)})
     run()

@@ -142,7 +142,7 @@ def test_names_are_no_markup_in_the_older_ui() -> None:
 
 def test_only_who_is_shown_can_be_left_out_and_nothing_is_written_otherwise(anna: str) -> None:
     inactive("A", "B")
-    with pytest.raises(BadInput, match="exclude: 1 of the codes are of nobody who is shown") as wrong:
+    with pytest.raises(BadInput, match=r"exclude: no\. 2 of the codes is of nobody who is shown") as wrong:
         shown("A", "Mario Rossi")
     assert wrong.value.findings[0].value == "Mario Rossi"
     assert rows("SELECT count(*) FROM erasures") == [(0,)]
@@ -172,7 +172,7 @@ def test_an_answer_that_is_not_right_changes_nothing(anna: str) -> None:
         (answer(secret, operator="NOBODY"), "'NOBODY' is no operator's code"),
         (Answer("ANNA", "12345", NOON, ()), "is not a code"),
         (Answer("ANNA", right.one_time_code, NOON + timedelta(minutes=5), ()), "is the code of an earlier moment"),
-        (answer(secret, "C"), "1 of the codes are of nobody who is shown"),
+        (answer(secret, "C"), "no. 1 of the codes is of nobody who is shown"),
         (answer(secret, "A", "B"), "nobody would be left to erase"),
     ):
         with pytest.raises(BadInput, match=re.escape(problem)):
@@ -184,6 +184,16 @@ def test_an_answer_that_is_not_right_changes_nothing(anna: str) -> None:
         erasures.approve(seen, answer(anna, step=1))
     with pytest.raises(BadInput, match="was used before"):
         erasures.approve(shown(), right)
+
+
+def test_what_was_approved_is_not_approved_again_in_another_way(anna: str) -> None:
+    inactive("A", "B")
+    approved = erasures.approve(shown(), answer(anna, "A"))
+    erasures.check_approved_alike(approved, answer(anna, "A", step=1))
+    with pytest.raises(BadInput, match="approved by ANNA, without leaving 1 of these codes out"):
+        erasures.check_approved_alike(approved, answer(anna, "A", "B", step=2))
+    with pytest.raises(BadInput, match="approved by ANNA; expected nothing more"):
+        erasures.check_approved_alike(approved, answer(anna, step=3, operator="BERT"))
 
 
 def test_who_was_approved_is_erased_and_who_is_active_again_is_left_out_and_listed(anna: str, home: Path) -> None:
