@@ -20,7 +20,7 @@ LEFT JOIN resellers AS reseller ON reseller.id = period.reseller_id"""
 
 
 def ids(db: Connection, reseller: str, customer: str) -> tuple[int | None, int | None]:
-    """The ids behind two codes; None for one that is nobody's (any more). The customer is locked: changes take turns."""
+    """The ids behind two codes; None for one that is nobody's any more. The customer is locked: changes take turns."""
     reseller_id = db.execute(text("SELECT id FROM resellers WHERE code = :code"), {"code": reseller}).scalar()
     customer_id = db.execute(
         text("SELECT id FROM customers WHERE code = :code AND erased_on IS NULL FOR UPDATE"), {"code": customer}
