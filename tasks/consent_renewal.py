@@ -10,6 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from lifecycle.persistence import consent_renewal as persistence
+from lifecycle.persistence import erasure
 from lifecycle.persistence.consent_renewal import Due
 from lifecycle.persistence.contact import said
 from lifecycle.persistence.database import transaction
@@ -64,6 +65,7 @@ def ask(portion: Sequence[Due], order: Order) -> Asked:
     """Queue the questions about these consents, but for those of which something speaks against it."""
     asked = Asked()
     with transaction() as db:
+        erasure.keep_out(db)
         customers = said(db, {due.customer_id for due in portion}, order.day)
         questions = []
         for due in portion:

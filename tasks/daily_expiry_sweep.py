@@ -12,7 +12,7 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lifecycle.persistence import licence_expiry, plans, service_expiry, subscription_status
+from lifecycle.persistence import erasure, licence_expiry, plans, service_expiry, subscription_status
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import chart
 from lifecycle.rules import licence_expiry as licences
@@ -197,6 +197,7 @@ def execute(plan: Plan, portion: tuple[int, int], run_id: UUID, now: datetime) -
     counts: Counter[str] = Counter()
     looks: list[tuple[int, date, date | None]] = []
     with transaction() as db:
+        erasure.keep_out(db)
         planned = plans.steps(db, plan.id, *portion)
         locked = subscription_status.lock(db, sorted({id_ for id_, _, _ in planned}))
         for policy in _policies(plan.business_date):

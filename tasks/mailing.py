@@ -13,8 +13,8 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from lifecycle.persistence import erasure, segment
 from lifecycle.persistence import mailing as persistence
-from lifecycle.persistence import segment
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.mailing import Looked, Selection
 from lifecycle.rendering import mailing as rendering
@@ -121,6 +121,7 @@ def queue(portion: tuple[int, int], order: Order) -> Outcomes:
     """Queue the mails to those of the portion's customers that are in the segment and may get it; list them all."""
     look = persistence.foresee if order.dry_run else persistence.queue
     with transaction() as db:
+        erasure.keep_out(db)
         found = look(db, order.selection, *portion)
         _write(_part(order, portion), found)
     outcomes = Outcomes()

@@ -1,12 +1,13 @@
 """Erasure: whom an administrator is shown, and their irreversible anonymisation.
 
 Safety case. Only who was shown and not taken out is erased, in portions of one transaction each, one after the other. A
-portion first waits for whoever has read of customers what it is still to write, an import or a document, and keeps them
-waiting. Then it locks its customers, their subscriptions and their messages, in the order of their ids: whoever adds an
-appointment, a subscription, a term, a payment or a hold waits for it, or is waited for, as does a mail that begins to
-leave. Then each customer is looked at once more, and left out where there is anything to keep it for. What goes is what
-the tables declare. A kill leaves a portion done or not begun: run again, it goes on with those who are still only
-shown. After the commit the portion is written into the ledger, and what lies outside of the tables is cleared.
+portion first waits for whoever has read of customers what it is still to write, an import, a document or mails, and
+keeps them waiting. Then it locks its customers, their subscriptions and their messages, in the order of their ids:
+whoever adds an appointment, a subscription, a term, a payment or a hold waits for it, or is waited for, as does a mail
+that begins to leave. Then each customer is looked at once more, and left out where there is anything to keep it for.
+What goes is what the tables declare. A kill leaves a portion done or not begun: run again, it goes on with those who
+are still only shown. After the commit the portion is written into the ledger, and what lies outside of the tables is
+cleared.
 """
 
 from collections import Counter
@@ -335,7 +336,8 @@ def erase(db: Connection, erasure: Erasure, customers: Sequence[int], erased_on:
 def keep_out(db: Connection) -> None:
     """From here to the end of the transaction nobody is erased. To be called before any row is locked.
 
-    For whoever writes what it has read of customers: an import by what they were, a document with their names.
+    For whoever writes what it has read of customers: an import by what they were, a document or mails with their names.
+    A statement that reads a name and then waits for an erasure would write it all the same.
     """
     db.execute(text(f"SELECT pg_advisory_xact_lock_shared({turns.ERASURE})"))
 

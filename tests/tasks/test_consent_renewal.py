@@ -1,6 +1,7 @@
 """Customers asked to renew what lapses, as a run does it: whom, once, over which channel, and what is sent then."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -19,6 +20,7 @@ from tasks.delivery import BULK as MAILINGS
 from tasks.delivery import OBSOLETE, deliver, deliver_bulk, take_stock
 from tests import cast, consents
 from tests.billing import change, rows
+from tests.erasing import erase, waits
 from tests.sweeping import started
 
 BULK, SINGLE, CONTACT = ContactChannel
@@ -255,3 +257,14 @@ def test_without_a_way_to_unsubscribe_nobody_is_asked(types: dict[str, int], mon
     grant("C2", types["news"], lapsing(7))
     with pytest.raises(BadInput, match="LIFECYCLE_UNSUBSCRIBE_SECRET"):
         run()
+
+
+def test_a_question_that_meets_an_erasure_waits_for_it_and_then_knows(types: dict[str, int]) -> None:
+    grant("ANNA", types["news"], lapsing(1))
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as db:
+            erase(db, "ANNA")
+            asking = pool.submit(run)
+            assert waits(asking)
+        assert not asking.result(30).counts["queued"]
+    assert rows("SELECT recipient FROM messages") == []

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import date, timedelta
 from email import message_from_bytes, policy
@@ -30,6 +31,7 @@ from tasks import mailing as tasks
 from tasks.delivery import ANOTHER, deliver, look
 from tests import sweeping
 from tests.billing import change, rows
+from tests.erasing import erase, waits
 from tests.mailing import DAY, SECRET, business, run, write
 from tests.mailing import deliver as deliver_mailings
 from tests.smtp import Inbox, mail_server
@@ -326,3 +328,14 @@ def test_a_server_that_cannot_be_reached_stops_it_and_one_that_refuses_does_not(
         monkeypatch.setenv("LIFECYCLE_MAIL_URL", f"smtp://127.0.0.1:{port}?tls=none")
         settings.cache_clear()
         assert deliver_mailings() == {"mailings: failed for good": 3}
+
+
+def test_a_mailing_that_meets_an_erasure_waits_for_it_and_then_knows(home: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as db:
+            erase(db, "MARIO")
+            mailing_run = pool.submit(run)
+            assert waits(mailing_run)
+        _, lines = mailing_run.result(30)
+    assert "MARIO,erased" in lines
+    assert rows("SELECT recipient_name FROM messages ORDER BY 1") == [("Smith & Sons",), ("Ελένη Βλάχου",)]
