@@ -87,7 +87,8 @@ def gdpr_erasure_batch(
         exclude: Codes of customers to leave out, separated by commas. They must be among those who are shown.
         operator: Command line only: the administrator's code, to approve what was shown before.
         one_time_code: Command line only: the administrator's one-time code. It is used up, and taken out of the run.
-        approve_plan: Command line only: the digest of what was shown before, instead of a period and a segment.
+        approve_plan: Command line only: the digest of what was shown before, instead of a period and a segment. Needed
+            where lists that are not the same wait under them.
         dry_run: Only count and list who would be erased. The command line can then approve it.
         business_date: The day up to which they were inactive. None: the day for which the run was scheduled.
     """

@@ -179,20 +179,25 @@ def of_run(prefect_id: UUID) -> Erasure | None:
 
 
 def shown_before(asked: Criteria | str, among: Segment, day: date | None) -> Erasure:
-    """What was last shown and waits, or is carried out: by these criteria, or under this digest.
+    """What was shown and waits, or is carried out: by these criteria, or under this digest.
 
-    Raises BadInput: nothing was; or not as of `day`, if that is given.
+    Raises BadInput: nothing was; or not as of `day`, if that is given; or by these criteria lists that are not the
+    same, of which nobody can know which one was looked through.
     """
     with transaction() as db:
-        shown = erasure.by_digest(db, asked) if isinstance(asked, str) else erasure.last_shown(db, asked.period, among)
-    if shown is None:
+        open_ = erasure.by_digest(db, asked) if isinstance(asked, str) else erasure.by_criteria(db, asked.period, among)
+    if not open_:
         by = f"under {asked!r}" if isinstance(asked, str) else "by these criteria"
         expected = "a run without a code first: it shows whom it would erase"
         raise BadInput([Finding("one_time_code", f"nothing that was shown {by} waits", expected)])
-    if day not in {None, shown.business_date}:
-        was = f"what was shown last is as of {shown.business_date}"
+    of_day = [shown for shown in open_ if day in {None, shown.business_date}]
+    if not of_day:
+        was = f"what was shown last is as of {open_[0].business_date}"
         raise BadInput([Finding("business_date", was, "that day, or none")])
-    return shown
+    if len(digests := list(dict.fromkeys(shown.digest for shown in of_day))) > 1:
+        wrong = f"by these criteria {len(digests)} lists were shown that are not the same: {', '.join(digests)}"
+        raise BadInput([Finding("approve_plan", wrong, "the digest of the one that was looked through")])
+    return of_day[0]
 
 
 def approve(shown: Erasure, answer: Answer) -> Erasure:

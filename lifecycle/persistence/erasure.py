@@ -215,15 +215,15 @@ def of_prefect_run(db: Connection, prefect_id: UUID) -> Erasure | None:
 _OPEN = "(state = 'waiting' AND lapses_at > now() OR state = 'approved')"
 
 
-def by_digest(db: Connection, digest: str) -> Erasure | None:
-    """The last erasure shown under that digest that waits for an administrator or is carried out; None: none is."""
-    return next(iter(_erasures(db, f"digest = :digest AND {_OPEN}", {"digest": digest})), None)
+def by_digest(db: Connection, digest: str) -> list[Erasure]:
+    """Those shown under that digest that wait for an administrator or are carried out, the last one shown first."""
+    return _erasures(db, f"digest = :digest AND {_OPEN}", {"digest": digest})
 
 
-def last_shown(db: Connection, period: str, segment: Segment) -> Erasure | None:
-    """The last one of these criteria that was shown and waits, or is carried out; None: none is."""
+def by_criteria(db: Connection, period: str, segment: Segment) -> list[Erasure]:
+    """Those of these criteria that wait for an administrator or are carried out, the last one shown first."""
     asked = {"period": period, "segment": str(segment)}
-    return next(iter(_erasures(db, f"period = :period AND segment = :segment AND {_OPEN}", asked)), None)
+    return _erasures(db, f"period = :period AND segment = :segment AND {_OPEN}", asked)
 
 
 def unfinished(db: Connection) -> list[Erasure]:

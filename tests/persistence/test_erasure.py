@@ -293,7 +293,7 @@ def test_it_is_approved_once_and_not_after_it_lapsed_or_was_refused(db: Connecti
     late = shown(db)
     db.execute(text("UPDATE erasures SET lapses_at = now() WHERE id = :id"), {"id": late.id})
     assert not erasure.approve(db, late.id, "anna", [])
-    assert erasure.by_digest(db, late.digest) == plan
+    assert erasure.by_digest(db, late.digest) == [plan]
     assert db.execute(text("SELECT count(*) FROM erasure_candidates WHERE state <> 'shown'")).scalar() == 0
 
 

@@ -163,6 +163,17 @@ def test_what_was_shown_is_found_by_its_criteria_or_its_digest(anna: str) -> Non
             erasures.shown_before(asked, among, day)
 
 
+def test_of_lists_that_are_not_the_same_the_criteria_approve_none(anna: str) -> None:
+    """The last one is not the one that was looked through, where somebody else has shown it since."""
+    inactive("A")
+    looked_through = shown()
+    inactive("B")
+    since = shown()
+    with pytest.raises(BadInput, match=f"approve_plan: .* not the same: {since.digest}, {looked_through.digest}"):
+        erasures.shown_before(YEAR, Segment(), None)
+    assert erasures.shown_before(looked_through.digest, Segment(), None) == looked_through
+
+
 def test_an_answer_that_is_not_right_changes_nothing(anna: str) -> None:
     inactive("A", "B")
     seen = shown()
