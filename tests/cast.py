@@ -45,22 +45,6 @@ def customer(db: Connection, code: str) -> int:
     return _id(db, statement.returning(tables.customers.c.id))
 
 
-def erase(db: Connection, code: str) -> None:
-    """Leave of the customer and its cards what an erasure leaves."""
-    db.execute(
-        text("""
-        UPDATE customers SET name = '', email = NULL, phone = NULL, tax_id = NULL, street = NULL, city = NULL,
-            postcode = NULL, notes = NULL, erased_on = '2026-11-20' WHERE code = :code"""),
-        {"code": code},
-    )
-    db.execute(
-        text("""
-        UPDATE card_revisions SET document = NULL, digest = NULL FROM cards JOIN customers ON customers.id = customer_id
-        WHERE card_id = cards.id AND code = :code"""),
-        {"code": code},
-    )
-
-
 def operator(db: Connection, code: str, *, administrator: bool = True) -> int:
     statement = insert(tables.operators).values(
         code=code, name=f"Operator {code}", email=f"{code.lower()}@example.com", administrator=administrator

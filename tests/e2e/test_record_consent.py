@@ -22,6 +22,7 @@ from lifecycle.persistence import database
 from lifecycle.settings import settings
 from tasks.runs import forget_parameters
 from tests import cast
+from tests.erasing import erase
 from tests.operations import log_of, run, start, summaries
 
 GIVEN = {"customer": "ASKED", "consent_type": "NEWS", "operator": "OP1"}
@@ -102,7 +103,8 @@ def test_of_runs_that_ended_before_they_began_or_that_are_about_who_is_erased_no
 ) -> None:
     for code in ("GONE", "STAYS"):
         cast.customer(asked, code)
-    cast.erase(asked, "GONE")
+    with database.transaction() as db:
+        erase(db, "GONE")
     deployment = client.read_deployment_by_name("record-consent/record-consent")
     given = GIVEN | {"granted_on": "2026-05-02"}
     later: State[Any] = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(days=30))

@@ -24,7 +24,8 @@ from lifecycle.rules.findings import BadInput
 from lifecycle.rules.outbox import Channel
 from lifecycle.settings import settings
 from tests.cast import reports
-from tests.restoring import DAY, Backup, approved, carried_out, erase, facts, finish, inactive, names, start, write
+from tests.erasing import DAY, approved, erase_portion, inactive, write
+from tests.restoring import Backup, carried_out, facts, finish, names, start
 
 
 @pytest.fixture
@@ -72,10 +73,10 @@ def test_a_restored_database_is_refused_until_whom_it_brought_back_is_erased_aga
 ) -> None:
     inactive("C1", "C2", "C3", "C4")
     plan = approved("C4")
-    erase(plan, "C1")
+    erase_portion(plan, "C1")
     write()
     backup.make()
-    erase(plan, "C2", "C3")
+    erase_portion(plan, "C2", "C3")
     write()
     finish(plan)
     write()
@@ -136,11 +137,11 @@ def test_whoever_was_only_shown_when_the_backup_was_made_is_not_erased_on_accoun
     backup.make()
     with transaction() as db:
         assert erasure.approve(db, plan, "anna", ["TAKEN OUT"])
-    erase(plan, "C1")
+    erase_portion(plan, "C1")
     write()
     backup.restore()
     restore.reapply()
-    assert shown() == {"C1": "", "TAKEN OUT": "Name TAKEN OUT", "INTERRUPTED": "Name INTERRUPTED"}
+    assert shown() == {"C1": "", "TAKEN OUT": "Customer TAKEN OUT", "INTERRUPTED": "Customer INTERRUPTED"}
     with transaction() as db:
         assert erasure.still_shown(db, plan) == []
         assert erasure.outcome(db, plan) == {"erased": 1, "left out: restored from a backup": 2}
@@ -152,7 +153,7 @@ def test_reapplying_goes_on_after_a_kill_anywhere(backup: Backup) -> None:
     backup.make()
     plan = approved()
     for pair in (codes[:2], codes[2:4], codes[4:]):
-        erase(plan, *pair)
+        erase_portion(plan, *pair)
         write()
     finish(plan)
     write()
@@ -201,7 +202,7 @@ def queue(*keys: str) -> None:
 def copy(request: pytest.FixtureRequest, backup: Backup, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """In use now, with a mail that waits, and what a kill kept out of the ledger. Returns whose it is a copy of."""
     inactive("C0")
-    erase(approved())
+    erase_portion(approved())
     inactive("C1")
     queue("a")
     name = settings().database_url.get_secret_value().partition("?")[0].rpartition("/")[2]  # type: ignore[union-attr]
@@ -228,7 +229,7 @@ def test_a_copy_sends_nothing_erases_nothing_and_writes_no_ledger(copy: str) -> 
         erasure.begin(db)
     with pytest.raises(ForeignEnvironment):
         restore.reapply()
-    assert shown() == {"C0": "", "C1": "Name C1"}
+    assert shown() == {"C0": "", "C1": "Customer C1"}
     assert not settings().ledger.exists()
 
 

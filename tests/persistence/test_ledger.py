@@ -15,7 +15,8 @@ from lifecycle.persistence import DatabaseRestored, LedgerUnusable, ledger
 from lifecycle.persistence.database import configured, transaction
 from lifecycle.persistence.ledger import Portion
 from lifecycle.settings import settings
-from tests.restoring import Backup, approved, carried_out, erase, finish, inactive, start, write
+from tests.erasing import approved, erase_portion, inactive, write
+from tests.restoring import Backup, carried_out, finish, start
 
 
 @pytest.fixture
@@ -47,14 +48,14 @@ def test_the_ledger_holds_the_tombstones_and_the_certificate_and_names_nobody(ho
     assert portion["erased_on"] == "2026-11-22"
     assert (done["erasure"]["approved_by"], done["erasure"]["certificate"]) == ("anna", "\\x25504446")
     assert [state for _, state, _ in done["others"]] == ["taken out"]
-    assert not {"ROSSI", "BIANCHI", "VERDI", "Name", "example"} & set(settings().ledger.read_text().split('"'))
+    assert not {"ROSSI", "BIANCHI", "VERDI", "Customer", "example"} & set(settings().ledger.read_text().split('"'))
     assert settings().ledger.stat().st_mode & 0o777 == 0o600
     assert write() == 0
 
 
 def test_what_a_kill_kept_out_of_the_ledger_is_written_at_the_next_start(home: Path) -> None:
     inactive("C1")
-    erase(approved())
+    erase_portion(approved())
     assert pages() == []
     start()
     assert pages() == [1]
@@ -64,11 +65,11 @@ def test_what_a_kill_kept_out_of_the_ledger_is_written_at_the_next_start(home: P
 def test_what_a_kill_kept_from_being_marked_is_written_again_and_taken_once(home: Path) -> None:
     inactive("C1", "C2")
     plan = approved()
-    erase(plan, "C1")
+    erase_portion(plan, "C1")
     with pytest.raises(KeyboardInterrupt), transaction() as db:  # noqa: PT012
         ledger.write(db)
         raise KeyboardInterrupt
-    erase(plan, "C2")
+    erase_portion(plan, "C2")
     start()
     assert pages() == [1, 2, 2]
     assert tombstones() == erased()
@@ -81,13 +82,13 @@ def test_what_a_kill_kept_from_being_marked_is_written_again_and_taken_once(home
 def test_a_line_that_a_power_cut_tore_is_none_and_is_cut_off(home: Path, torn: str) -> None:
     inactive("C1", "C2")
     plan = approved()
-    erase(plan, "C1")
+    erase_portion(plan, "C1")
     write()
     with settings().ledger.open("a") as file:
         file.write(torn)
     start()
     assert pages() == [1]
-    erase(plan, "C2")
+    erase_portion(plan, "C2")
     write()
     assert pages() == [1, 2]
     assert tombstones() == erased()
@@ -98,7 +99,7 @@ def test_a_broken_line_is_named_by_its_number_and_never_passed_over(home: Path, 
     inactive("C1", "C2", "C3")
     plan = approved()
     for code in ("C1", "C2", "C3"):
-        erase(plan, code)
+        erase_portion(plan, code)
         write()
     lines = settings().ledger.read_text().splitlines(keepends=True)
     lines[broken - 1] = lines[broken - 1].replace('"page"', '"pg"')
@@ -132,7 +133,7 @@ def test_a_ledger_that_cannot_be_written_stops_erasing_and_nothing_else(
     home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     inactive("C1")
-    erase(approved())
+    erase_portion(approved())
     monkeypatch.setenv("LIFECYCLE_ERASURE_LEDGER", "/proc/absent/erasures.ledger")
     settings.cache_clear()
     with pytest.raises(LedgerUnusable, match=r"/proc/absent/erasures.ledger cannot be written: No such file"):
@@ -151,7 +152,7 @@ def test_writers_beside_each_other_write_everything_and_only_once(home: Path) ->
     plan = approved()
 
     def portion(code: str) -> None:
-        erase(plan, code)
+        erase_portion(plan, code)
         write()
 
     with ThreadPoolExecutor(4) as threads:
@@ -161,11 +162,11 @@ def test_writers_beside_each_other_write_everything_and_only_once(home: Path) ->
     assert pages() == sorted(pages())
 
 
-@pytest.mark.parametrize("later", [lambda plan: erase(plan, "C2"), finish])
+@pytest.mark.parametrize("later", [lambda plan: erase_portion(plan, "C2"), finish])
 def test_a_database_that_is_older_than_the_ledger_is_refused(backup: Backup, later: Callable[[UUID], None]) -> None:
     inactive("C1", "C2")
     plan = approved()
-    erase(plan, "C1")
+    erase_portion(plan, "C1")
     write()
     backup.make()
     start()  # a backup that has it all is as good
@@ -182,9 +183,9 @@ def test_of_a_page_that_holds_two_portions_both_must_be_there(backup: Backup, mo
     with monkeypatch.context() as unwritable:
         unwritable.setenv("LIFECYCLE_ERASURE_LEDGER", "/proc/absent/erasures.ledger")
         settings.cache_clear()
-        erase(plan, "C1")
+        erase_portion(plan, "C1")
         backup.make()
-        erase(plan, "C2")
+        erase_portion(plan, "C2")
     settings.cache_clear()
     write()
     assert pages() == [1, 1]

@@ -10,12 +10,13 @@ from uuid import UUID
 import pytest
 from pypdf import PdfReader
 
+from lifecycle.persistence.database import transaction
 from lifecycle.persistence.erasure import NothingChanged
 from lifecycle.persistence.erasure_certificate import NotDone
 from lifecycle.rules.erasure import ACTIVE_AGAIN, Certificate
 from lifecycle.settings import settings
 from tasks import erasure_certificate
-from tests import certifying
+from tests import cast, erasing
 from tests.billing import change, rows
 from tests.sweeping import deliver_now, dying_after, mortal, started
 
@@ -26,14 +27,15 @@ NOW = datetime(2026, 11, 22, 13, 3, 24, tzinfo=UTC)
 def business(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("LIFECYCLE_LOCALE", "en")
     settings.cache_clear()
-    certifying.administrator()
-    certifying.inactive("C1", "C2", "C3", "C4")
+    with transaction() as db:
+        cast.operator(db, "anna")
+    erasing.inactive("C1", "C2", "C3", "C4")
     yield
     settings.cache_clear()
 
 
 def finish(erasure: UUID) -> Certificate:
-    return erasure_certificate.finish.fn(erasure, started("gdpr-erasure-batch", certifying.DAY), NOW)
+    return erasure_certificate.finish.fn(erasure, started("gdpr-erasure-batch", erasing.DAY), NOW)
 
 
 def becomes_active(code: str) -> None:
@@ -50,9 +52,10 @@ def standing(erasure: UUID) -> tuple[object, ...]:
 def test_says_who_was_erased_in_figures_and_that_it_is_done() -> None:
     change("INSERT INTO holds (customer_id, reason, until_on, operator) "
            "SELECT id, 'a lawsuit', '2027-01-01', 'anna' FROM customers WHERE code = 'C4'")  # fmt: skip
-    erasure = certifying.approved(taken_out=["C1"])
+    erasure = erasing.approved("C1")
     becomes_active("C2")
-    certifying.erase(erasure)
+    erasing.erase_portion(erasure)
+    erasing.write()
     made = finish(erasure)
     assert (made.inactive, made.kept, made.shown, made.taken_out, made.erased, made.portions) == (4, 1, 3, 1, 1, 1)
     assert made.kept_by == (("hold", 1),)
@@ -68,8 +71,9 @@ def test_says_who_was_erased_in_figures_and_that_it_is_done() -> None:
 
 
 def test_the_administrator_gets_the_certificate_once_and_it_is_among_the_documents(home: Path) -> None:
-    erasure = certifying.approved()
-    certifying.erase(erasure)
+    erasure = erasing.approved()
+    erasing.erase_portion(erasure)
+    erasing.write()
     made = finish(erasure)
     ((document),) = (home / "documents").iterdir()
     assert document.name == f"erasure-2026-11-22-{erasure.hex[:8]}.pdf"
@@ -79,7 +83,7 @@ def test_the_administrator_gets_the_certificate_once_and_it_is_among_the_documen
     assert finish(erasure) == made
     assert document.read_bytes() == standing(erasure)[2]
     assert rows("SELECT key, kind, recipient, state, business_date FROM messages") == [
-        (f"erasure-done/{erasure}", "erasure-done", "anna@example.com", "queued", certifying.DAY)
+        (f"erasure-done/{erasure}", "erasure-done", "anna@example.com", "queued", erasing.DAY)
     ]
     assert rows("SELECT * FROM message_bodies") == []
     assert deliver_now() == {"sent": 1}
@@ -92,8 +96,9 @@ def test_the_administrator_gets_the_certificate_once_and_it_is_among_the_documen
 
 
 def test_killed_at_any_statement_and_finished_again_it_is_as_if_it_never_was(home: Path) -> None:
-    erasure = certifying.approved()
-    certifying.erase(erasure)
+    erasure = erasing.approved()
+    erasing.erase_portion(erasure)
+    erasing.write()
     deaths = 0
     with mortal():
         while standing(erasure)[0] != "done":
@@ -117,8 +122,9 @@ def test_killed_at_any_statement_and_finished_again_it_is_as_if_it_never_was(hom
     ids=["one is still to be erased", "a portion is not in the ledger", "one is as before"],
 )
 def test_what_is_not_done_is_not_said_to_be(home: Path, harm: str, error: type[Exception]) -> None:
-    erasure = certifying.approved()
-    certifying.erase(erasure)
+    erasure = erasing.approved()
+    erasing.erase_portion(erasure)
+    erasing.write()
     change(harm)
     with pytest.raises(error):
         finish(erasure)
@@ -128,20 +134,21 @@ def test_what_is_not_done_is_not_said_to_be(home: Path, harm: str, error: type[E
 
 
 def test_one_of_which_everybody_was_taken_out_is_no_success() -> None:
-    erasure = certifying.approved(taken_out=["C1", "C2", "C3", "C4"])
+    erasure = erasing.approved("C1", "C2", "C3", "C4")
     with pytest.raises(NothingChanged):
         finish(erasure)
 
 
 def test_one_of_which_everybody_was_left_out_is_done_and_says_so() -> None:
-    erasure = certifying.approved()
+    erasure = erasing.approved()
     for code in ("C1", "C2", "C3", "C4"):
         becomes_active(code)
-    certifying.erase(erasure)
+    erasing.erase_portion(erasure)
+    erasing.write()
     made = finish(erasure)
     assert (made.erased, made.left_out, made.portions) == (0, ((ACTIVE_AGAIN, 4),), 0)
 
 
 def test_one_that_was_not_approved_cannot_be_finished() -> None:
     with pytest.raises(NotDone):
-        finish(certifying.shown())
+        finish(erasing.shown())

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from lifecycle.rules.findings import BadInput
-from tests.importing import LATER, bring, rows
+from tests.billing import rows
+from tests.importing import LATER, bring
 
 HEADER = "code,customer,starts_at,status,title\n"
 FILES = {

@@ -11,7 +11,8 @@ from lifecycle.persistence.database import transaction
 from lifecycle.rules.consents import Said
 from lifecycle.rules.findings import BadInput
 from tasks.consents import By, record_consent
-from tests.importing import LATER, bring, rows
+from tests.billing import rows
+from tests.importing import LATER, bring
 from tests.sweeping import started
 
 MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)

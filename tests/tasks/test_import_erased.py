@@ -10,8 +10,9 @@ from lifecycle.persistence import imports
 from lifecycle.persistence.database import transaction
 from lifecycle.rules.records import files
 from lifecycle.settings import settings
+from tests.billing import rows
 from tests.erasing import erase, waits
-from tests.importing import LATER, NOW, bring, rows
+from tests.importing import LATER, NOW, bring
 
 CUSTOMERS = "code,kind,name,email,phone,city,reseller,notes\n"
 SUBSCRIPTIONS = "code,customer,product,starts_on,expires_on,reference,quantity\n"

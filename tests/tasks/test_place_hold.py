@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Event
-from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -20,13 +19,14 @@ from lifecycle.rules.findings import BadInput
 from lifecycle.rules.holds import Hold
 from tasks.place_hold import place
 from tests import cast
+from tests.billing import rows
+from tests.erasing import erase
 
 TODAY = date(2026, 6, 15)
 NOW = datetime(2026, 6, 15, 10, tzinfo=UTC)
 YESTERDAY, TOMORROW, NEXT_WEEK = (TODAY + timedelta(days=days) for days in (-1, 1, 7))
 RUN = UUID(int=5)
 HELD = text(f"SELECT code FROM customers WHERE {holds.held('customers.id', ':day')} ORDER BY code")
-ERASE = text("UPDATE customers SET name = '', erased_on = :on WHERE code = 'C1'")
 
 
 @pytest.fixture(autouse=True)
@@ -43,11 +43,6 @@ def business(home: Path) -> Path:
 
 def placed(until: date, reason: str = "lawsuit 7", *, customer: str = "C1", dry_run: bool = False) -> str:
     return place.fn(customer, Hold.asked(reason, until, "OP1"), TODAY, RUN, NOW, dry_run=dry_run)
-
-
-def rows(query: str) -> list[tuple[Any, ...]]:
-    with transaction() as db:
-        return [tuple(row) for row in db.execute(text(query))]
 
 
 def held_on(day: date) -> list[str]:
@@ -115,7 +110,7 @@ def test_a_dry_run_says_the_same_and_records_nothing() -> None:
 
 def test_a_customer_that_was_erased_cannot_be_held() -> None:
     with transaction() as db:
-        db.execute(ERASE, {"on": TODAY})
+        erase(db, "C1")
     with pytest.raises(BadInput, match="customer: 'C1' was erased"):
         placed(TOMORROW)
 
@@ -131,7 +126,7 @@ def test_a_hold_that_waits_for_an_erasure_is_refused() -> None:
             lock(erasing)
             placing = threads.submit(placed, TOMORROW)
             waits_for_a_lock(erasing)
-            erasing.execute(ERASE, {"on": TODAY})
+            erase(erasing, "C1")
         with pytest.raises(BadInput, match="'C1' was erased"):
             placing.result()
     assert rows("SELECT FROM holds") == []
