@@ -1,6 +1,7 @@
-import pytest
+from typing import Any
+
 from alembic import command
-from sqlalchemy import Column, Connection, Table, Text, text
+from sqlalchemy import Column, Connection, MetaData, Table, Text, text
 
 from lifecycle.persistence import database
 from lifecycle.persistence.erasure_plan import NOT_CUSTOMERS
@@ -11,29 +12,45 @@ TABLES = metadata.sorted_tables
 COLUMNS = [column for table in TABLES for column in table.columns]
 
 
-@pytest.mark.parametrize("column", COLUMNS, ids=str)
-def test_every_column_says_whether_it_can_hold_personal_data_and_what_becomes_of_it(column: Column[object]) -> None:
-    assert column.info.get("personal") in {True, False}
-    fate = column.info.get("fate")
-    assert isinstance(fate, Fate)
-    if column.info["personal"]:
-        assert (fate is Fate.KEPT) == (column.table.name in NOT_CUSTOMERS)
-    if fate is Fate.BLANKED:
-        assert column.nullable
-    if fate is Fate.REPLACED:  # by an empty text
-        assert isinstance(column.type, Text)
-        assert not column.nullable
-    if fate is not Fate.KEPT:
-        assert "rows" in column.table.info
-        assert (fate is Fate.REMOVED) == column.table.info["removed"]
+def wrong(column: Column[Any]) -> list[str]:
+    """What the column says wrongly of whether it can hold personal data, and of what becomes of it."""
+    personal, fate = column.info.get("personal"), column.info.get("fate")
+    if personal not in {True, False} or not isinstance(fate, Fate):
+        return [f"{column} says nothing"]
+    removed = column.table.info.get("removed")
+    holds = {
+        "what is personal goes, but of people who are not customers": not personal
+        or (fate is Fate.KEPT) == (column.table.name in NOT_CUSTOMERS),
+        "what is blanked can be null": fate is not Fate.BLANKED or column.nullable,
+        "what is replaced is a text": fate is not Fate.REPLACED
+        or (isinstance(column.type, Text) and not column.nullable),
+        "of what goes the table says whose it is": fate is Fate.KEPT or removed is (fate is Fate.REMOVED),
+    }
+    return [f"{column}: {rule}" for rule, followed in holds.items() if not followed]
 
 
-@pytest.mark.parametrize("table", TABLES, ids=str)
-def test_a_table_says_in_words_and_in_sql_whose_the_rows_are_of_which_something_goes(table: Table) -> None:
-    fates = {column.info["fate"] for column in table.columns}
-    assert set(table.info) == (set() if fates == {Fate.KEPT} else {"whose", "rows", "removed"})
-    if table.info.get("removed"):
-        assert fates == {Fate.REMOVED}
+def test_every_column_says_whether_it_can_hold_personal_data_and_what_becomes_of_it() -> None:
+    assert [each for column in COLUMNS for each in wrong(column)] == []
+
+
+def test_a_column_that_says_nothing_or_what_cannot_be_is_told() -> None:
+    """Else the test above would hold of anything."""
+    undeclared, kept = Column("a", Text), Column("b", Text, info={"personal": True, "fate": Fate.KEPT})
+    blanked = Column("c", Text, nullable=False, info={"personal": False, "fate": Fate.BLANKED})
+    Table("t", MetaData(), undeclared, kept, blanked)
+    assert [each for column in (undeclared, kept, blanked) for each in wrong(column)] == [
+        "t.a says nothing",
+        "t.b: what is personal goes, but of people who are not customers",
+        "t.c: what is blanked can be null",
+        "t.c: of what goes the table says whose it is",
+    ]
+
+
+def test_a_table_says_in_words_and_in_sql_whose_the_rows_are_of_which_something_goes() -> None:
+    for table in TABLES:
+        fates = {column.info["fate"] for column in table.columns}
+        assert set(table.info) == (set() if fates == {Fate.KEPT} else {"whose", "rows", "removed"}), table
+        assert not table.info.get("removed") or fates == {Fate.REMOVED}, table
 
 
 def test_the_rows_that_something_goes_of_are_found(db: Connection) -> None:
@@ -43,9 +60,8 @@ def test_the_rows_that_something_goes_of_are_found(db: Connection) -> None:
             assert db.execute(text(f"SELECT count(*) FROM {table.name} WHERE {rows}")).scalar() == 0
 
 
-@pytest.mark.parametrize("name", NOT_CUSTOMERS)
-def test_a_table_of_people_who_are_not_customers_says_who_they_are(name: str) -> None:
-    assert metadata.tables[name].comment
+def test_tables_of_people_who_are_not_customers_say_who_they_are() -> None:
+    assert [name for name in NOT_CUSTOMERS if not metadata.tables[name].comment] == []
 
 
 def test_migrations_make_exactly_these_tables(db: Connection) -> None:
