@@ -27,6 +27,7 @@ from tasks.billing_card import Order
 from tests import cast
 from tests.billing import DAY, IBAN, change, hold, rows, run
 from tests.cards import card
+from tests.erasing import erase
 from tests.sweeping import at, dying_after, mortal, started
 
 
@@ -66,7 +67,7 @@ def test_what_expires_within_the_lead_days_is_put_on_one_card() -> None:
 def test_nobody_who_is_erased_is_billed() -> None:
     hold("C1", {"S1": date(2026, 3, 31)})
     with transaction() as db:
-        cast.erase(db, "C1")
+        erase(db, "C1")
     assert not run().counts["cards made"]
     assert cards() == []
 
