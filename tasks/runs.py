@@ -82,7 +82,7 @@ def _telling(client: SyncPrefectClient, flow: str, names: Sequence[str]) -> Iter
     """The runs of the flow in which one of these parameters is not empty."""
     of_flow = FlowFilter(name=FlowFilterName(any_=[flow]))
     for offset in count(0, _RUNS_AT_ONCE):
-        # The latest first: a run that is added or removed meanwhile makes none be passed over.
+        # The latest first: runs that are added meanwhile make none be passed over.
         page = client.read_flow_runs(
             flow_filter=of_flow, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=_RUNS_AT_ONCE, offset=offset
         )

@@ -96,6 +96,10 @@ OUTSIDE: dict[str, str] = {
         "None is kept: they are read where they lie, and whoever put them there removes them. Imported again they do "
         "not bring back who was erased."
     ),
+    "Payments that nobody assigned to a customer": (
+        "They stay as they came, for a person to assign or to refund: nothing says whose they are. So do texts of a "
+        "payment that arrives after its customer was erased."
+    ),
     "Other systems: provisioning, the bank, Accounting": (
         "They are not changed. What provisioning is told names subscriptions and customers by their codes."
     ),

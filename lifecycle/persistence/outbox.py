@@ -238,7 +238,9 @@ ORDER BY due_at, id
 # For the driver itself: this runs once for every message, and SQLAlchemy would take longer over it than PostgreSQL.
 _ADVANCE = f"""
 WITH attempt AS (
-    UPDATE message_attempts SET finished_at = clock_timestamp(), outcome = %(outcome)s, reply = %(reply)s
+    UPDATE message_attempts SET finished_at = clock_timestamp(), outcome = %(outcome)s,
+        -- It can repeat an address: not of a customer who was erased since.
+        reply = (SELECT %(reply)s::text FROM messages WHERE messages.id = message_id AND claimed_by = worker)
     WHERE id = %(attempt)s RETURNING message_id, worker
 ), settled AS (
     UPDATE messages SET state = %(state)s, digest = coalesce(%(digest)s, digest),

@@ -81,6 +81,10 @@ def test_the_server_knows_how_runs_of_a_deployment_may_overlap(client: SyncPrefe
         "record-objection": "ENQUEUE",
         "set-contact-switch": "ENQUEUE",
         "import-records": "ENQUEUE",
+        "place-hold": "ENQUEUE",
+        "appointments-report": "ENQUEUE",
+        "gdpr-erasure-batch": "ENQUEUE",
+        "erasure-upkeep": "CANCEL_NEW",
     }
 
 

@@ -71,11 +71,11 @@ def abandoned_run(client: SyncPrefectClient) -> Iterator[UUID]:
 
 
 def test_everything_starts_is_found_by_other_shells_and_leaves_no_process_at_sigterm(
-    abandoned_run: UUID, migrated_home: Path, monkeypatch: pytest.MonkeyPatch
+    abandoned_run: UUID, migrated_home: Path, server_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PREFECT_API_URL")
     port = launcher.free_port()
-    with up(migrated_home, port) as started:
+    with up(migrated_home, port, LIFECYCLE_ERASURE_LEDGER=str(server_home / "erasures.ledger")) as started:
         assert started.stdout
         assert started.stdout.readline() == f"Prefect: http://127.0.0.1:{port}/v2\n"
         settings = Settings(home=migrated_home)

@@ -72,7 +72,10 @@ except Exception:
 """
 
 
-def test_the_embedded_servers_log_repeats_no_row_and_what_it_said_before_is_gone(tmp_path: Path) -> None:
+def test_the_embedded_servers_log_repeats_no_row_and_what_it_said_before_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_HOME", str(tmp_path))
     use(tmp_path, REFUSED)
     said = (tmp_path / "postgres" / "log").read_text()
     assert "Rossi" not in said

@@ -4,8 +4,9 @@ Why: customers who are inactive are erased, confirmed by an administrator, prova
     outside of the database knows them by their tombstones, also where the database comes back from an older backup.
 Locks: ACCESS EXCLUSIVE on customers while it is rewritten for the tombstones (some seconds per million), and on
     messages while one check is made again, which reads it once: stop the workers.
-Undo: drops appointments, operators, holds and the record of erasures: keep the certificates and the ledger. Impossible
-    once documents of cards were erased: they do not come back.
+Undo: drops appointments, operators, holds and the record of erasures: keep the certificates and the ledger. Deliver
+    first: reports that are queued are written as they are sent, which older programs cannot. Impossible once documents
+    of cards were erased: they do not come back.
 """
 
 import sqlalchemy as sa
