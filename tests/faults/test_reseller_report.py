@@ -76,9 +76,9 @@ def test_killed_anywhere_and_run_again_each_reseller_has_one_report(business: Pa
     whole = lifecycle(*REPORT)
     assert_everyone_has_one(business)
     places = int(re.findall(r"places: (\d+)", whole.stderr)[-1])
-    for fifth in range(1, 6):
+    for sixth in range(1, 6):
         forget_the_run(business)
-        died = lifecycle(*REPORT, dies_at=1 + places * fifth // 6)  # how often it looks for more varies
+        died = lifecycle(*REPORT, dies_at=1 + places * sixth // 6)  # how often it looks for more varies
         assert died.returncode == KILLED
         lifecycle(*REPORT)
         assert_everyone_has_one(business)
