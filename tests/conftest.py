@@ -29,25 +29,14 @@ _numbers = count(1)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: tests on the Prefect server mostly wait for it."""
-    return (os.cpu_count() or 1) + 1
-
-
-@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Where tests run in several processes, those on a Prefect server share few, as each process starts its own."""
-    return FewServers(config, log)
+    """Where tests run in several processes, those on the session's Prefect server share one process, and one server."""
+    return OneServer(config, log)
 
 
-KILLED = ("tests/faults/test_daily_expiry_sweep.py", "tests/faults/test_reseller_report.py")
-
-
-class FewServers(LoadScopeScheduling):  # type: ignore[misc] # it has no types
+class OneServer(LoadScopeScheduling):  # type: ignore[misc] # it has no types
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith("tests/e2e/"):  # two halves that take about as long
-            return "server" if nodeid < "tests/e2e/test_e" else "another server"
-        return "killed" if nodeid.startswith(KILLED) else nodeid
+        return "server" if nodeid.startswith("tests/e2e/") else nodeid
 
 
 @pytest.fixture(scope="session")

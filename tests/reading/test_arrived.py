@@ -77,6 +77,6 @@ def test_any_bytes_are_read_into_what_a_database_takes(content: bytes) -> None:
     "piece", [b"=?", b"=?a?q?", b"=?a?q?b?=", b"=?a?q?b?= ", b" ", b"\n ", b"?", b"Subject:\n", b"\n"]
 )
 def test_no_header_takes_long(piece: bytes) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     arrived("1", b"Subject: =?a?q?b?=" + piece * (64 * 1024 // len(piece)))
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1

@@ -27,8 +27,8 @@ DAY = date(2026, 6, 1)
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 YEAR = Criteria.of_days(DAY, 365)
 
-# Of about a hundred statements and commits every ninth is a look in passing; 1 is the full measure.
-KILL_EVERY = int(os.environ.get("LIFECYCLE_TEST_KILL_EVERY", "9"))
+# Of about a hundred statements and commits every thirteenth is a look in passing; 1 is the full measure.
+KILL_EVERY = int(os.environ.get("LIFECYCLE_TEST_KILL_EVERY", "13"))
 
 
 @pytest.fixture
