@@ -17,7 +17,7 @@ from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.segment import Segment
 from lifecycle.rules.subscriptions import Policy, Status
 
-PORTION = 2_000
+PORTION = 5_000
 """Customers erased in one transaction."""
 
 MOST_SHOWN = 10_000
