@@ -176,8 +176,7 @@ def _decided(summary: Summary, shown: Erasure, prefect_id: UUID, exclude: tuple[
             key=key,
         )
         if said.decision == "refuse" and not (said.operator or said.one_time_code):
-            erasures.refuse(shown)
-            summary.counts["erasure refused"] = 1
+            summary.counts["erasure refused" if erasures.refuse(shown) else "erasure waits no more"] = 1
             return None
         taken_out = tuple(dict.fromkeys(exclude + listed(said.leave_out)))
         answered_at = erasures.answered_at(prefect_id, key)

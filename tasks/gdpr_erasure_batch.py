@@ -226,9 +226,10 @@ def check_approved_alike(approved: Erasure, answer: Answer) -> None:
         raise BadInput([Finding("approval", problem, "nothing more: `erasure-upkeep` carries it to its end")])
 
 
-def refuse(shown: Erasure) -> None:
+def refuse(shown: Erasure) -> bool:
+    """False: it was approved elsewhere, or has lapsed; it is not refused."""
     with transaction() as db:
-        erasure.end(db, shown.id, ErasureState.REFUSED)
+        return erasure.refuse(db, shown.id)
 
 
 def may_ask_again(shown: Erasure, prefect_id: UUID) -> bool:

@@ -298,13 +298,12 @@ def approve(db: Connection, erasure: UUID, operator: str, taken_out: Sequence[st
     return approved.rowcount == 1
 
 
-def end(db: Connection, erasure: UUID, state: ErasureState) -> bool:
-    """Refuse one that waits, or let it lapse. False: it does not wait any more."""
-    ended = db.execute(
-        text("UPDATE erasures SET state = :state WHERE id = :erasure AND state = 'waiting'"),
-        {"erasure": erasure, "state": state},
+def refuse(db: Connection, erasure: UUID) -> bool:
+    """Refuse one that waits. False: it does not wait any more."""
+    refused = db.execute(
+        text("UPDATE erasures SET state = 'refused' WHERE id = :erasure AND state = 'waiting'"), {"erasure": erasure}
     )
-    return ended.rowcount == 1
+    return refused.rowcount == 1
 
 
 def still_shown(db: Connection, erasure: UUID) -> list[int]:

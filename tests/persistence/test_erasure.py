@@ -16,7 +16,7 @@ from lifecycle.persistence import erasure, runs, tables
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.erasure import Scope
 from lifecycle.persistence.tables import metadata
-from lifecycle.rules.erasure import Criteria, Customer, Erasure, ErasureState, Fate, Kept, Subscription, decide
+from lifecycle.rules.erasure import Criteria, Customer, Erasure, Fate, Kept, Subscription, decide
 from lifecycle.rules.records import start_of_day
 from lifecycle.rules.segment import Segment
 from lifecycle.rules.subscriptions import Policy, Status
@@ -288,7 +288,7 @@ def test_it_is_approved_once_and_not_after_it_lapsed_or_was_refused(db: Connecti
     plan = approved(db)
     assert not erasure.approve(db, plan.id, "anna", [])
     refused = shown(db)
-    assert erasure.end(db, refused.id, ErasureState.REFUSED)
+    assert erasure.refuse(db, refused.id)
     assert not erasure.approve(db, refused.id, "anna", ["A"])
     late = shown(db)
     db.execute(text("UPDATE erasures SET lapses_at = now() WHERE id = :id"), {"id": late.id})

@@ -241,7 +241,7 @@ def test_answers_that_are_not_accepted_are_counted_as_long_as_it_waits(anna: str
     with transaction() as db:
         assert erasure.count_answer(db, seen.id)
         assert erasure.read(db, seen.id).answers == 1
-        erasure.end(db, seen.id, ErasureState.REFUSED)
+        erasure.refuse(db, seen.id)
         assert not erasure.count_answer(db, seen.id)
 
 
