@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from stdnum import bic, iban
+from stdnum.eu import at_02
 from stdnum.exceptions import ValidationError as StdnumError
 
 from lifecycle.rules import unsubscribing
@@ -98,6 +99,13 @@ def _bic(value: str) -> str:
         raise ValueError("not a BIC; expected 8 or 11 letters and digits") from None
 
 
+def _creditor_id(value: str) -> str:
+    try:
+        return at_02.validate(value) if value else ""
+    except StdnumError:
+        raise ValueError("not a SEPA creditor identifier; expected one such as IT66ZZZA1B2C3D4E5F6G7H8") from None
+
+
 def _one_line(value: str) -> str:
     """It stands in mails' headers and in payment codes, which end fields by line breaks."""
     if not value.isprintable():
@@ -135,6 +143,7 @@ class GoLive(_Group):
     access_change: date | None = None
     billing_card: date | None = None
     service_transition: date | None = None
+    membership: date | None = None
 
     def is_live(self, stream: str, day: date) -> bool:
         """Whether the stream's messages of that day leave the house."""
@@ -153,6 +162,7 @@ class Issuer(_Group):
     iban: Annotated[str, AfterValidator(_iban)] = ""
     bic: Annotated[str, AfterValidator(_bic)] = ""
     beneficiary: OneLine = Field(default="", max_length=70)
+    creditor_id: Annotated[str, AfterValidator(_creditor_id)] = ""
 
 
 class Policy(_Group):
@@ -169,6 +179,8 @@ class Policy(_Group):
     bulk_per_minute: int = Field(default=600, ge=1, le=60_000)
     consent_renewal_days: int = Field(default=0, ge=0, le=366)
     erasure_preview_days: int = Field(default=7, ge=1, le=30)
+    debit_lead_days: int = Field(default=2, ge=1, le=14)
+    debit_schema: Literal["pain.008.001.02", "pain.008.001.08"] = "pain.008.001.08"
 
 
 class Brake(_Group):

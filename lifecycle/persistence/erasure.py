@@ -100,11 +100,14 @@ _REASONS = {
     Kept.UNEXPIRED: _EXPIRING.format("expires_on >= :day"),
     Kept.NOT_CLOSED: _EXPIRING.format("""coalesce(expires_on < :day, true)
         AND coalesce(status, 'active') NOT IN ('disabled', 'deleted', 'withdrawn', 'ended')
-        AND policy NOT IN ('custom', 'membership')"""),
+        AND policy <> 'custom'"""),
     Kept.OPEN_CARD: "EXISTS (SELECT FROM cards WHERE cards.customer_id = customer.id AND state = 'open')",
-    Kept.OWED: """EXISTS (
+    Kept.OWED: """(EXISTS (
         SELECT FROM allocations WHERE allocations.customer_id = customer.id AND purpose = 'credit'
-        GROUP BY currency HAVING sum(amount) <> 0)""",
+        GROUP BY currency HAVING sum(amount) <> 0)
+    OR EXISTS (
+        SELECT FROM subscriptions JOIN instalments ON subscription_id = subscriptions.id
+        WHERE customer_id = customer.id AND instalments.status IN ('due', 'submitted', 'to_be_refunded')))""",
     Kept.HOLD: held("customer.id", ":day"),
     Kept.BEING_SENT: "EXISTS (SELECT FROM messages WHERE messages.customer_id = customer.id AND state = 'sending')",
 }

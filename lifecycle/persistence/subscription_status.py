@@ -32,12 +32,13 @@ SELECT count(*) FROM (
     FOR UPDATE OF standing
 ) AS locked"""
 
-_DUE_ON = f"""CASE policy
-    WHEN 'licence' THEN ({{expiry}} + interval '{WARN_AFTER_MONTHS} months')::date + 1
-    WHEN 'service' THEN {{expiry}} + 1 END"""
+_DUE_ON = f"""CASE
+    WHEN policy = 'licence' THEN ({{expiry}} + interval '{WARN_AFTER_MONTHS} months')::date + 1
+    WHEN policy IN ('service', 'membership') THEN {{expiry}} + 1 END"""
 
-# A later expiry brings back what was disabled or suspended, and no notice about the old lapse leaves any more. What was
-# deleted stays so.
+# A later expiry brings back what was disabled or suspended or has ended, and no notice about the old lapse leaves any
+# more. What was deleted or withdrawn from stays so. A membership that ended kept its access: there is no call about it.
+_FINAL = "('deleted', 'withdrawn')"
 _APPLY = f"""
 WITH known AS (
     SELECT changed.subscription_id, subscriptions.code, customer_id, products.code AS product, policy,
@@ -54,14 +55,14 @@ WITH known AS (
     INSERT INTO subscription_status AS standing (subscription_id, expires_on, due_on, to_card)
     SELECT subscription_id, expires_on, due_on, to_card FROM known ORDER BY subscription_id
     ON CONFLICT (subscription_id) DO UPDATE SET expires_on = excluded.expires_on,
-        due_on = CASE WHEN standing.status <> 'deleted' THEN excluded.due_on END,
-        to_card = CASE WHEN standing.status <> 'deleted' THEN excluded.to_card END,
-        status = CASE WHEN excluded.expires_on > standing.expires_on AND standing.status <> 'deleted' THEN 'active'
+        due_on = CASE WHEN standing.status NOT IN {_FINAL} THEN excluded.due_on END,
+        to_card = CASE WHEN standing.status NOT IN {_FINAL} THEN excluded.to_card END,
+        status = CASE WHEN excluded.expires_on > standing.expires_on AND standing.status NOT IN {_FINAL} THEN 'active'
             ELSE standing.status END
 ), back AS (
     INSERT INTO transitions (subscription_id, term_id, to_status, rule, business_date, run_id, recorded_at)
     SELECT subscription_id, term_id, 'active', 'renewed', :day, :run_id, :now
-    FROM known WHERE status IN ('disabled', 'suspended') AND expires_on > former
+    FROM known WHERE status IN ('disabled', 'suspended', 'ended') AND expires_on > former
     RETURNING id, subscription_id, rule
 ), called AS (
     INSERT INTO messages (
@@ -76,6 +77,7 @@ WITH known AS (
     FROM back
     JOIN known USING (subscription_id)
     JOIN customers ON customers.id = customer_id
+    WHERE known.status <> 'ended'
 ), silenced AS (
     UPDATE messages SET state = 'cancelled' FROM known
     WHERE messages.subscription_id = known.subscription_id AND channel = 'mail' AND messages.state = 'queued'
@@ -97,7 +99,7 @@ class Learned:
 def refresh(db: Connection, changed: str, learned: Learned, subscriptions: Sequence[int] = ()) -> int:
     """Bring the subscriptions of `changed`, IMPORTED or GIVEN, up to date with their terms.
 
-    Returns how many were brought back: disabled or suspended, and renewed since.
+    Returns how many were brought back: disabled, suspended or ended, and renewed since.
     """
     values = {
         "subscriptions": list(subscriptions),
@@ -130,9 +132,10 @@ def follow_policies(db: Connection) -> None:
             SELECT subscription_id, policy FROM subscription_status AS standing
             JOIN subscriptions ON subscriptions.id = subscription_id
             JOIN products ON products.id = product_id
-            WHERE status NOT IN ('disabled', 'deleted') AND CASE policy
+            WHERE status NOT IN ('disabled', 'deleted', 'withdrawn', 'ended') AND CASE policy
                 WHEN 'licence' THEN due_on IS NULL OR to_card IS NOT NULL
                 WHEN 'service' THEN due_on IS NULL OR (to_card IS NULL AND {_UNCARDED})
+                WHEN 'membership' THEN due_on IS NULL OR to_card IS NOT NULL
                 ELSE due_on IS NOT NULL OR to_card IS NOT NULL END
             ORDER BY subscription_id FOR UPDATE OF standing
         ) AS changed

@@ -37,6 +37,8 @@ from lifecycle.rules.appointments import AppointmentStatus
 from lifecycle.rules.billing_card import CardState
 from lifecycle.rules.contact import Basis, ContactChannel
 from lifecycle.rules.erasure import CandidateState, ErasureState, Fate
+from lifecycle.rules.instalments import InstalmentStatus, Settlement
+from lifecycle.rules.membership_withdrawal import CHARGED_BY_ITSELF, WithdrawalState
 from lifecycle.rules.outbox import Channel, State
 from lifecycle.rules.payment import Purpose
 from lifecycle.rules.plans import PlanState
@@ -221,6 +223,26 @@ products = Table(
     CheckConstraint("period_months > 0", name="period_months"),
 )
 
+mandates = Table(
+    "mandates",
+    metadata,
+    _id(),
+    neutral("code", Text, unique=True, comment="of a mandate, the reference that its bank knows it by"),
+    _reference("customer_id", "customers", index=True),
+    neutral("kind", Text),
+    personal("holder", Text, Fate.BLANKED, comment="of the account; null: the customer"),
+    personal("iban", Text, Fate.BLANKED, comment="only of a mandate for SEPA direct debit"),
+    personal("bic", Text, Fate.BLANKED),
+    personal("token", Text, Fate.BLANKED, comment="what the payment provider knows a card by"),
+    neutral("signed_on", Date, nullable=True),
+    neutral("ended_on", Date, nullable=True, comment="business date from which nothing is charged by it any more"),
+    _recorded_at(),
+    _one_of("kind", CHARGED_BY_ITSELF),
+    UniqueConstraint("id", "customer_id"),
+    comment="mandates for SEPA direct debit, and cards; several contracts of a customer may share one",
+    info=_rows_of("mandates and cards that the customer gave", _OF_CUSTOMER),
+)
+
 subscriptions = Table(
     "subscriptions",
     metadata,
@@ -234,9 +256,12 @@ subscriptions = Table(
     neutral("unit_price", Money, nullable=True, comment="null: the product's price"),
     neutral("auto_renew", Boolean),
     neutral("charge_method", Text),
+    neutral("mandate_id", BigInteger, nullable=True, comment="the mandate or card by which it is charged"),
     _recorded_at(),
     _one_of("charge_method", ChargeMethod),
     CheckConstraint("quantity > 0", name="quantity"),
+    ForeignKeyConstraint(["mandate_id", "customer_id"], ["mandates.id", "mandates.customer_id"]),
+    Index("subscriptions_mandate_id_idx", "mandate_id", postgresql_where=text("mandate_id IS NOT NULL")),
     info=_rows_of("what the customer has subscribed to", _OF_CUSTOMER),
 )
 
@@ -246,9 +271,8 @@ terms = Table(
     _id(),
     _reference("subscription_id", "subscriptions"),
     neutral("starts_on", Date),
-    neutral("expires_on", Date),
+    neutral("expires_on", Date, comment="before starts_on: withdrawn from, it never came into force"),
     _recorded_at(),
-    CheckConstraint("expires_on >= starts_on", name="ends_after_start"),
     comment="versions of terms; the last recorded one of the term with the latest start is the expiry",
 )
 Index(
@@ -699,6 +723,130 @@ mailings = Table(
     neutral("texts", JSONB, comment="as they were when it was begun: everybody gets the same"),
     neutral("run_id", Uuid, ForeignKey("runs.id")),
     _recorded_at(),
+)
+
+collections = Table(
+    "collections",
+    metadata,
+    _id(),
+    neutral("message_id", Text, unique=True, comment="what the bank or payment provider knows it by"),
+    neutral("kind", Text),
+    neutral("business_date", Date),
+    neutral("collect_on", Date, comment="the day on which the money is asked for"),
+    neutral("currency", Text),
+    neutral("total", Money),
+    neutral("number", Integer, comment="of instalments"),
+    personal("document", LargeBinary, Fate.BLANKED, comment="the file; null: somebody in it is erased"),
+    neutral("digest", Text, nullable=True, fate=Fate.BLANKED, comment="SHA-256 of the document"),
+    neutral("run_id", Uuid, ForeignKey("runs.id")),
+    _recorded_at(),
+    _one_of("kind", CHARGED_BY_ITSELF),
+    comment="files of instalments, for the bank (SEPA direct debit) or the payment provider (cards)",
+    info=_rows_of(
+        "files by which the customer was charged, with others",
+        """id IN (
+            SELECT collection_id FROM erasing
+            JOIN subscriptions USING (customer_id) JOIN instalments ON subscription_id = subscriptions.id)""",
+    ),
+)
+
+instalments = Table(
+    "instalments",
+    metadata,
+    _id(),
+    _reference("subscription_id", "subscriptions"),
+    neutral("due_on", Date),
+    neutral("amount", Money, comment="VAT included"),
+    neutral("currency", Text),
+    neutral("status", Text),
+    _reference("collection_id", "collections", nullable=True, comment="the file with which it was submitted last"),
+    neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
+    _recorded_at(),
+    _one_of("status", InstalmentStatus),
+    CheckConstraint("amount > 0", name="amount"),
+    UniqueConstraint("subscription_id", "due_on"),
+    Index("instalments_due_on_idx", "due_on", postgresql_where=text("status = 'due'")),
+    Index("instalments_collection_id_idx", "collection_id", postgresql_where=text("collection_id IS NOT NULL")),
+    comment="what is owed under memberships, once a day; after a withdrawal nothing of it is charged any more",
+)
+
+settlements = Table(
+    "settlements",
+    metadata,
+    _id(),
+    _reference("instalment_id", "instalments", index=True),
+    neutral("outcome", Text),
+    neutral("operator", Text),
+    neutral("business_date", Date),
+    neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
+    _recorded_at(),
+    _one_of("outcome", Settlement),
+    comment="what a person said became of an instalment, only ever added",
+)
+
+action_types = Table(
+    "action_types",
+    metadata,
+    neutral("code", Text, primary_key=True),
+    neutral("title", Text),
+    neutral("base_type", Text, comment="what it means to the program: 'withdrawal' ends memberships"),
+    neutral("in_agenda", Boolean, comment="whether one can be assigned to a consultant, and stands in that agenda"),
+    _recorded_at(),
+)
+
+crm_actions = Table(
+    "crm_actions",
+    metadata,
+    _id(),
+    _reference("customer_id", "customers", index=True),
+    neutral("action_type", Text, ForeignKey("action_types.code")),
+    neutral("operator", Text),
+    neutral("assigned_to", Text, nullable=True, comment="the operator in whose agenda it stands"),
+    personal("note", Text, Fate.BLANKED),
+    neutral("business_date", Date),
+    neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),
+    _recorded_at(),
+    Index("crm_actions_assigned_to_idx", "assigned_to", postgresql_where=text("assigned_to IS NOT NULL")),
+    comment="the CRM history, only ever added",
+    info=_rows_of("the customer's CRM history", _OF_CUSTOMER),
+)
+
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    neutral("id", Uuid, primary_key=True),
+    _reference("customer_id", "customers", index=True),
+    neutral("withdrawn_on", Date, comment="the last day of validity"),
+    neutral("action_type", Text, ForeignKey("action_types.code")),
+    neutral("operator", Text),
+    neutral("state", Text),
+    personal("note", Text, Fate.BLANKED, comment="as it was typed, while it waits; then it is in the CRM history"),
+    neutral("prefect_flow_run_id", Uuid, nullable=True, comment="the run that waits, or waited, for a person"),
+    neutral("requested_at", Instant, comment="when it was entered"),
+    neutral("done_at", Instant, nullable=True),
+    _reference("crm_action_id", "crm_actions", nullable=True),
+    neutral("business_date", Date),
+    neutral("run_id", Uuid, ForeignKey("runs.id")),
+    _one_of("state", WithdrawalState),
+    CheckConstraint(
+        "(state = 'done') = (done_at IS NOT NULL) AND (state = 'done') = (crm_action_id IS NOT NULL)", name="done"
+    ),
+    UniqueConstraint("prefect_flow_run_id"),
+    Index("withdrawals_withdrawn_on_idx", "withdrawn_on", postgresql_where=text("state = 'done'")),
+    info=_rows_of("withdrawals of the customer", _OF_CUSTOMER),
+)
+
+withdrawn_memberships = Table(
+    "withdrawn_memberships",
+    metadata,
+    neutral("subscription_id", BigInteger, ForeignKey("subscriptions.id"), primary_key=True, autoincrement=False),
+    neutral("withdrawal_id", Uuid, ForeignKey("withdrawals.id"), index=True),
+    neutral("former_expires_on", Date, comment="its expiry before"),
+    neutral("currency", Text),
+    neutral("owed", Money, comment="what was due on or before the last day, and not paid nor submitted"),
+    neutral("removed", Money, comment="what was due later"),
+    neutral("to_be_refunded", Money, comment="what was due later, and submitted or paid"),
+    comment="what a withdrawal that is done ended: each membership once, for ever. None of it is charged any more",
 )
 
 appointments = Table(

@@ -86,7 +86,6 @@ ACTIVE_AGAIN = "active again"
 ERASED_BEFORE = "erased before"
 """Why a customer is left out whom another erasure, shown at the same time, has erased."""
 
-_ENDED_BY_EXPIRY = {Policy.CUSTOM, Policy.MEMBERSHIP}
 _CLOSED = {Status.DISABLED, Status.DELETED, Status.WITHDRAWN, Status.ENDED}
 
 
@@ -220,8 +219,8 @@ def decide(customer: Customer, criteria: Criteria) -> frozenset[Kept] | None:
 
 
 def _is_closed(subscription: Subscription) -> bool:
-    """Those that no sweep closes have ended with their expiry."""
-    return subscription.status in _CLOSED or subscription.policy in _ENDED_BY_EXPIRY
+    """Custom applications are closed by no sweep: they have ended with their expiry."""
+    return subscription.status in _CLOSED or subscription.policy is Policy.CUSTOM
 
 
 def digest(criteria: Criteria, segment: Segment, shown: Iterable[tuple[str, date | None]]) -> str:

@@ -32,6 +32,7 @@ class Held(StrEnum):
     WARNING_REFUSED = "warning could not be delivered"
     WARNED_LATELY = "warned too short ago"
     NOT_LIVE = "stream is not live"
+    LONG_LAPSED = "lapsed too long ago to be renewed by itself"
 
 
 @dataclass(frozen=True, slots=True)

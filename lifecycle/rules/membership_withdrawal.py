@@ -1,0 +1,162 @@
+"""Withdrawal from memberships: to which it applies, and what it does to terms, instalments and mandates.
+
+The withdrawal date is the last day of validity. What is due on or before it remains owed, what is due from the next day
+on is removed; what the bank has already cannot be recalled, and is to be refunded, as is what was paid ahead. Nothing
+of it is charged by itself any more, whatever remains. Several memberships are withdrawn all or none.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from lifecycle.rules.findings import Finding
+from lifecycle.rules.instalments import Instalment, InstalmentStatus
+from lifecycle.rules.subscriptions import ChargeMethod, Policy, Status
+
+BASE_TYPE = "withdrawal"
+"""That the CRM action type must have."""
+
+ACKNOWLEDGEMENT = "withdrawal-acknowledged"
+"""The kind of the mail to the customer."""
+
+CHARGED_BY_ITSELF = (ChargeMethod.SEPA, ChargeMethod.CARD)
+
+
+class WithdrawalState(StrEnum):
+    WAITING = "waiting"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for, by codes. `note` empty: one is written that names the date. `assigned_to` empty: nobody."""
+
+    customer: str
+    memberships: tuple[str, ...]
+    action_type: str
+    on: date
+    note: str
+    operator: str
+    assigned_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """In its last recorded version. `expires_on` before `starts_on`: it never came into force."""
+
+    starts_on: date
+    expires_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A subscription as a withdrawal finds it. `terms` and `instalments` are in the order of their days.
+
+    `withdrawn_on`: an earlier withdrawal's date. `mandate`: the code of the mandate or card that it is charged by, and
+    `shared_with` other contracts of the customer that use it and go on, by their codes.
+    """
+
+    id: int
+    code: str
+    customer: str
+    policy: Policy
+    charge_method: ChargeMethod
+    auto_renew: bool
+    period_months: int
+    currency: str
+    status: Status
+    terms: tuple[Term, ...]
+    instalments: tuple[Instalment, ...]
+    withdrawn_on: date | None = None
+    mandate: str | None = None
+    shared_with: tuple[str, ...] = ()
+
+    @property
+    def is_monthly(self) -> bool:
+        """Whether it is renewed from month to month, without an end."""
+        return self.auto_renew and self.period_months == 1
+
+    @property
+    def starts_on(self) -> date:
+        return self.terms[0].starts_on
+
+    @property
+    def expires_on(self) -> date:
+        return self.terms[-1].expires_on
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a withdrawal does to a membership.
+
+    `cut` are the terms that end earlier, in their new version: one that starts after the date never comes into force.
+    `mandate` is the one that ends with it; None: it has none, or another contract uses it, and it stays.
+    """
+
+    membership: Membership
+    cut: tuple[Term, ...]
+    owed: tuple[Instalment, ...]
+    removed: tuple[Instalment, ...]
+    to_be_refunded: tuple[Instalment, ...]
+    mandate: str | None
+
+
+def refusals(memberships: Iterable[Membership], customer: str, on: date) -> list[Finding]:
+    """Why these memberships cannot be withdrawn, all reasons of all of them. `on` is the withdrawal date."""
+    return [
+        Finding("memberships", f"{membership.code} {problem}", expected)
+        for membership in memberships
+        for problem, expected in _refusals(membership, customer, on)
+    ]
+
+
+def _refusals(membership: Membership, customer: str, on: date) -> Iterable[tuple[str, str]]:
+    if membership.customer != customer:
+        # Nothing else is said of what somebody else has.
+        yield "is another customer's", f"one of {customer}"
+        return
+    if membership.policy is not Policy.MEMBERSHIP:
+        yield f"is a {membership.policy}, and is not withdrawn from", "a membership"
+        return
+    if membership.withdrawn_on is not None:
+        yield f"is withdrawn from already, its last day is {membership.withdrawn_on}", "one that is not"
+        return
+    if not (membership.is_monthly or membership.instalments):
+        yield "is neither paid in instalments nor renewed from month to month", "one that is"
+    if membership.charge_method not in CHARGED_BY_ITSELF:
+        yield f"is paid by {membership.charge_method}", "one charged by SEPA direct debit or card"
+    if membership.status is Status.ENDED:
+        yield f"has ended on {membership.expires_on}", "one that has not"
+    if on < membership.starts_on:
+        yield f"starts on {membership.starts_on}, after the withdrawal date", "its first day or a later one"
+    if not membership.is_monthly and on > membership.expires_on:
+        yield f"ends on {membership.expires_on}, before the withdrawal date", "its last day or an earlier one"
+
+
+def effect(membership: Membership, on: date, withdrawn: frozenset[str]) -> Effect:
+    """What withdrawing from the membership does, with `on` as its last day; `withdrawn` are all codes withdrawn from.
+
+    Its mandate ends unless a contract that goes on uses it.
+    """
+    after = [instalment for instalment in membership.instalments if instalment.due_on > on]
+    taken = {InstalmentStatus.SUBMITTED, InstalmentStatus.PAID}
+    return Effect(
+        membership,
+        cut=tuple(Term(term.starts_on, on) for term in membership.terms if term.expires_on > on),
+        owed=tuple(it for it in membership.instalments if it.due_on <= on and it.status is InstalmentStatus.DUE),
+        removed=tuple(it for it in after if it.status is InstalmentStatus.DUE),
+        to_be_refunded=tuple(it for it in after if it.status in taken),
+        mandate=None if set(membership.shared_with) - withdrawn else membership.mandate,
+    )
+
+
+def digest(request: Request, effects: Iterable[Effect]) -> str:
+    """Stands for what is asked for and exactly what it does: 16 hexadecimal digits. A confirmation is bound to it."""
+    written = hashlib.sha256(repr(request).encode())
+    for one in sorted(effects, key=lambda one: one.membership.code):
+        touched = [(it.due_on, it.amount, it.status.value) for it in (*one.owed, *one.removed, *one.to_be_refunded)]
+        written.update(repr((one.membership.code, one.cut, sorted(touched), one.mandate)).encode())
+    return written.hexdigest()[:16]
