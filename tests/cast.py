@@ -1,8 +1,10 @@
 """The people tests are about, written straight into the tables."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
+from typing import Any
 from uuid import UUID, uuid4
 
 from pyotp import TOTP, random_base32
@@ -10,11 +12,15 @@ from sqlalchemy import Connection, insert, select, text
 
 from lifecycle.persistence import operators, outbox, runs, tables
 from lifecycle.persistence.outbox import Body, Message
+from lifecycle.persistence.subscription_status import GIVEN, Learned, refresh
+from lifecycle.rules.calendar import add_months
 from lifecycle.rules.outbox import State
 from lifecycle.rules.provisioning import Calls
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 LIVE = Calls(State.QUEUED, State.QUEUED)
+IBAN = "IT60X0542811101000000123456"
+"""Made up, as in everybody's examples; its check digits are right."""
 OPERATOR_SECRET = "a secret for one-time codes, only in tests"
 """For LIFECYCLE_OPERATOR_SECRET."""
 UNLOCKED = "SET LOCAL session_replication_role = replica"
@@ -71,13 +77,15 @@ def consent_type(db: Connection, code: str, allows: str = "bulk", valid_days: in
     return _id(db, statement.returning(tables.consent_types.c.id))
 
 
-def product(db: Connection, code: str = "CLOUD", policy: str = "licence") -> int:
+def product(
+    db: Connection, code: str = "CLOUD", policy: str = "licence", *, period_months: int = 12, price: str = "120"
+) -> int:
     statement = insert(tables.products).values(
         code=code,
         name=f"Product {code}",
         policy=policy,
-        period_months=12,
-        price=Decimal(120),
+        period_months=period_months,
+        price=Decimal(price),
         currency="EUR",
         vat_rate=Decimal(22),
     )
@@ -164,6 +172,166 @@ def card_on(
         asked | {"card": card, "state": state},
     )
     return card
+
+
+def mandate(
+    db: Connection,
+    customer: int,
+    code: str = "M1",
+    *,
+    kind: str = "sepa",
+    signed_on: date | None = date(2018, 1, 1),
+    ended_on: date | None = None,
+) -> int:
+    """A mandate for SEPA direct debit of an account in the customer's own name, or a card."""
+    statement = insert(tables.mandates).values(
+        code=code,
+        customer_id=customer,
+        kind=kind,
+        iban=IBAN if kind == "sepa" else None,
+        token=f"tok_{code}" if kind == "card" else None,
+        signed_on=signed_on,
+        ended_on=ended_on,
+    )
+    return _id(db, statement.returning(tables.mandates.c.id))
+
+
+def membership(
+    db: Connection,
+    customer: int,
+    code: str = "M1",
+    *,
+    starts_on: date = date(2026, 1, 1),
+    monthly: bool = True,
+    terms: int = 1,
+    charge_method: str = "sepa",
+    mandate: int | None = None,
+    product_id: int | None = None,
+    known: datetime = LONG_AGO,
+) -> int:
+    """A membership with so many terms from `starts_on`, and where it stands; instalments are for you to add.
+
+    Monthly, of MEM-MONTH, 12.20 EUR a month with VAT, and renewed; or else of MEM-YEAR, not renewed, for a year.
+    """
+    months, price = (1, "10") if monthly else (12, "120")
+    name = "MEM-MONTH" if monthly else "MEM-YEAR"
+    held = product_id or db.execute(select(tables.products.c.id).where(tables.products.c.code == name)).scalar()
+    statement = insert(tables.subscriptions).values(
+        code=code,
+        customer_id=customer,
+        product_id=held or product(db, name, "membership", period_months=months, price=price),
+        anchor=starts_on,
+        quantity=1,
+        auto_renew=monthly,
+        charge_method=charge_method,
+        mandate_id=mandate,
+    )
+    made = _id(db, statement.returning(tables.subscriptions.c.id))
+    starts = [add_months(starts_on, months * number) for number in range(terms + 1)]
+    for first, next_ in pairwise(starts):
+        term(db, made, next_ - timedelta(days=1), starts_on=first, known=known)
+    refresh(db, GIVEN, Learned(known.date(), known, None, LIVE), [made])
+    return made
+
+
+def instalment(
+    db: Connection,
+    subscription: int,
+    due_on: date,
+    amount: str = "12.20",
+    status: str = "due",
+    *,
+    currency: str = "EUR",
+) -> int:
+    statement = insert(tables.instalments).values(
+        subscription_id=subscription, due_on=due_on, amount=Decimal(amount), currency=currency, status=status
+    )
+    return _id(db, statement.returning(tables.instalments.c.id))
+
+
+def plan(db: Connection, customer: int, code: str = "P1", *, starts_on: date = date(2026, 1, 1), **options: Any) -> int:
+    """A year's membership paid in twelve instalments of 12.20, all due, on the first day of each month of it."""
+    made = membership(db, customer, code, starts_on=starts_on, monthly=False, **options)
+    for number in range(12):
+        instalment(db, made, add_months(starts_on, number))
+    return made
+
+
+def action_type(
+    db: Connection, code: str = "WITHDRAWN", base_type: str = "withdrawal", *, in_agenda: bool = False
+) -> None:
+    db.execute(
+        insert(tables.action_types).values(code=code, title=f"Type {code}", base_type=base_type, in_agenda=in_agenda)
+    )
+
+
+def crm_action(
+    db: Connection,
+    customer: int,
+    action_type: str,
+    on: date,
+    *,
+    operator: str = "anna",
+    assigned_to: str | None = None,
+    note: str | None = "as agreed",
+    known: datetime = LONG_AGO,
+) -> int:
+    statement = insert(tables.crm_actions).values(
+        customer_id=customer,
+        action_type=action_type,
+        operator=operator,
+        assigned_to=assigned_to,
+        note=note,
+        business_date=on,
+        recorded_at=known,
+    )
+    return _id(db, statement.returning(tables.crm_actions.c.id))
+
+
+def withdrawal(
+    db: Connection,
+    customer: int,
+    memberships: Sequence[int],
+    last_day: date,
+    *,
+    action_type: str = "WITHDRAWN",
+    done_at: datetime = datetime(2026, 1, 20, 9, tzinfo=UTC),
+) -> UUID:
+    """A withdrawal that is done, in the CRM history, and the terms that it cut. Instalments are as they were."""
+    run, id_, on = uuid4(), uuid4(), done_at.date()
+    runs.start(db, run, "membership-withdrawal", on, dry_run=False, prefect_id=None)
+    db.execute(
+        insert(tables.withdrawals).values(
+            id=id_,
+            customer_id=customer,
+            withdrawn_on=last_day,
+            action_type=action_type,
+            operator="anna",
+            state="done",
+            requested_at=done_at,
+            done_at=done_at,
+            crm_action_id=crm_action(db, customer, action_type, on, known=done_at),
+            business_date=on,
+            run_id=run,
+        )
+    )
+    db.execute(_WITHDRAW, {"id": id_, "those": list(memberships)})
+    db.execute(_CUT, {"day": last_day, "those": list(memberships), "known": done_at})
+    refresh(db, GIVEN, Learned(on, done_at, run, LIVE), memberships)
+    return id_
+
+
+_WITHDRAW = text("""
+INSERT INTO withdrawn_memberships (
+    subscription_id, withdrawal_id, former_expires_on, currency, owed, removed, to_be_refunded)
+SELECT subscription_id, :id, expires_on, 'EUR', 0, 0, 0 FROM subscription_status WHERE subscription_id = ANY(:those)""")
+
+_CUT = text("""
+INSERT INTO terms (subscription_id, starts_on, expires_on, recorded_at)
+SELECT subscription_id, starts_on, :day, :known FROM (
+    SELECT DISTINCT ON (subscription_id, starts_on) * FROM terms WHERE subscription_id = ANY(:those)
+    ORDER BY subscription_id, starts_on, recorded_at DESC
+) AS term WHERE expires_on > :day""")
 
 
 def transition(db: Connection, subscription: int, to_status: str, on: date) -> None:
