@@ -6,6 +6,7 @@ number of wrong codes are kept of what was entered.
 """
 
 from base64 import urlsafe_b64encode
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,8 @@ FROM operators LEFT JOIN enrolments ON operator_id = id"""
 _LISTED = text(f'{_OPERATORS} ORDER BY code COLLATE "C"')
 
 _OPERATOR = text(f"{_OPERATORS} WHERE code = :code")
+
+_KNOWN = text("SELECT code FROM operators WHERE code = ANY(:codes)")
 
 _ENROL = text("""
 INSERT INTO enrolments (operator_id, secret, enrolled_at) SELECT id, :secret, :now FROM operators WHERE code = :code
@@ -45,6 +48,11 @@ WHERE {_ENROLMENT} AND secret = :secret AND coalesce(last_step < :step, true)"""
 def listed(db: Connection) -> list[Operator]:
     """All operators, by code."""
     return [_operator(row) for row in db.execute(_LISTED)]
+
+
+def known(db: Connection, codes: Iterable[str]) -> set[str]:
+    """Those of `codes` that are an operator's."""
+    return set(db.execute(_KNOWN, {"codes": list(codes)}).scalars())
 
 
 def locked(db: Connection, code: str) -> Operator | None:
