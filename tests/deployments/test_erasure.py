@@ -44,7 +44,7 @@ def test_the_plan_names_every_table_and_each_of_its_columns_under_its_fate(plan:
 def test_the_plan_can_be_read_at_a_hundred_columns_and_ends_with_its_digest(plan: str) -> None:
     lines = plan.splitlines()
     assert max(map(len, lines)) <= 100
-    assert len(lines) < 200
+    assert len(lines) < 240
     assert re.fullmatch(r"Digest of this plan, which changes with it: [0-9a-f]{16}", lines[-1])
 
 

@@ -1,3 +1,5 @@
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,6 +19,7 @@ from lifecycle.persistence.database import transaction
 from lifecycle.persistence.erasure import Scope
 from lifecycle.persistence.tables import metadata
 from lifecycle.rules.erasure import Criteria, Customer, Erasure, Fate, Kept, Subscription, decide
+from lifecycle.rules.instalments import OWED, InstalmentStatus
 from lifecycle.rules.records import start_of_day
 from lifecycle.rules.segment import Segment
 from lifecycle.rules.subscriptions import Policy, Status
@@ -30,8 +33,8 @@ LATE = CRITERIA.since - timedelta(days=1)
 POLICIES = list(Policy)
 
 
-def customer(db: Connection, code: str, facts: Customer) -> int:
-    """A customer of whom exactly these facts are true."""
+def customer(db: Connection, code: str, facts: Customer, instalments: Collection[InstalmentStatus] = ()) -> int:
+    """A customer of whom exactly these facts are true; `instalments` are under its first subscription."""
     id_: int = db.execute(
         insert(tables.customers)
         .values(code=code, kind="person", name=f"Name {code}", email="c@example.com", created_on=facts.recorded_on)
@@ -48,6 +51,8 @@ def customer(db: Connection, code: str, facts: Customer) -> int:
                 subscription_id=subscription, status=held.status, expires_on=held.expires_on
             )
         )
+        for month, status in enumerate(() if number else instalments, 1):
+            cast.instalment(db, subscription, date(2020, month, 1), status=status)
     for until in facts.held_until:
         db.execute(
             insert(tables.holds).values(customer_id=id_, reason=f"until {until}", until_on=until, operator="anna")
@@ -112,7 +117,7 @@ days = some.sampled_from([LATE, CRITERIA.since, DAY - timedelta(days=1), DAY, DA
 held = some.builds(
     Subscription,
     some.sampled_from(POLICIES),
-    some.sampled_from([Status.ACTIVE, Status.DISABLED, Status.SUSPENDED, Status.DELETED, Status.WITHDRAWN]),
+    some.sampled_from(sorted(set(Status) - {Status.EXPIRED})),
     days,
 )
 customers = some.builds(
@@ -125,23 +130,32 @@ customers = some.builds(
     held_until=some.lists(days, max_size=2, unique=True).map(tuple),
     is_being_sent_a_mail=some.booleans(),
 )
+instalments = some.lists(some.sampled_from(InstalmentStatus), max_size=2)
 
 
-@given(some.lists(customers, min_size=20, max_size=40))
+@given(some.lists(some.tuples(customers, instalments), min_size=20, max_size=40))
 @hypothesis_settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-def test_the_database_finds_and_keeps_whom_the_rule_does(home: Path, those: list[Customer]) -> None:
+def test_the_database_finds_and_keeps_whom_the_rule_does(
+    home: Path, those: list[tuple[Customer, list[InstalmentStatus]]]
+) -> None:
     with transaction() as db:
-        for number, facts in enumerate(those):
-            customer(db, f"C{number:02}", facts)
+        for number, (facts, under_it) in enumerate(those):
+            customer(db, f"C{number:02}", facts, under_it)
         found = erasure.find(db, SCOPE)
         db.rollback()
     seen = {it.code: frozenset[Kept]() for it in found.candidates} | {
         it.code: frozenset(it.reasons) for it in found.kept
     }
-    decided = {f"C{number:02}": decide(facts, CRITERIA) for number, facts in enumerate(those)}
+    decided = {f"C{number:02}": decide(owing(*each), CRITERIA) for number, each in enumerate(those)}
     assert seen == {code: reasons for code, reasons in decided.items() if reasons is not None}
+
+
+def owing(facts: Customer, under_it: Collection[InstalmentStatus]) -> Customer:
+    """The facts, with what instalments under the first subscription add to them."""
+    owed = bool(facts.subscriptions) and not OWED.isdisjoint(under_it)
+    return replace(facts, is_owed_or_owes=facts.is_owed_or_owes or owed)
 
 
 def test_the_period_begins_with_its_first_day_in_business_time(db: Connection) -> None:
@@ -194,6 +208,7 @@ def full(db: Connection, code: str) -> int:
         )
     )
     db.execute(insert(tables.holds).values(customer_id=id_, reason="tax", until_on=date(2020, 1, 1), operator="anna"))
+    _membership(db, code, id_, subscription)
     card = cast.card(db, f"PF-{code}", id_, [], closed_on=date(2020, 1, 1))
     db.execute(text("UPDATE card_revisions SET document = 'pdf', digest = 'd' WHERE card_id = :id"), {"id": card})
     sent, queued = (message(db, id_, f"{code}/{state}", state) for state in ("sent", "queued"))
@@ -222,6 +237,37 @@ def full(db: Connection, code: str) -> int:
         {"payment": payment, "customer": id_, "card": card},
     )
     return id_
+
+
+def _membership(db: Connection, code: str, customer: int, subscription: int) -> None:
+    """By what it is charged, a file in which it stands, its CRM history, and a withdrawal that was refused."""
+    db.execute(
+        insert(tables.mandates).values(
+            code=code, customer_id=customer, kind="sepa", holder="h", iban="i", bic="b", token="t"
+        )
+    )
+    if db.execute(text("SELECT code FROM action_types")).scalar() is None:
+        cast.action_type(db)
+    cast.crm_action(db, customer, "WITHDRAWN", LATE)
+    run = uuid4()
+    runs.start(db, run, "charge-run", LATE, dry_run=False, prefect_id=None)
+    of_run = {"run": run, "code": code, "customer": customer, "day": LATE}
+    file = db.execute(
+        text("""
+        INSERT INTO collections (
+            message_id, kind, business_date, collect_on, currency, total, number, document, digest, run_id)
+        VALUES (:code, 'sepa', :day, :day, 'EUR', 12.20, 1, 'xml', 'd', :run) RETURNING id"""),
+        of_run,
+    ).scalar_one()
+    charged = cast.instalment(db, subscription, LATE, status="paid")
+    db.execute(text("UPDATE instalments SET collection_id = :file WHERE id = :id"), {"file": file, "id": charged})
+    db.execute(
+        text("""
+        INSERT INTO withdrawals (
+            id, customer_id, withdrawn_on, action_type, operator, state, note, requested_at, business_date, run_id)
+        VALUES (:run, :customer, :day, 'WITHDRAWN', 'anna', 'refused', 'n', now(), :day, :run)"""),
+        of_run,
+    )
 
 
 def everything(db: Connection) -> dict[str, list[tuple[object, ...]]]:
