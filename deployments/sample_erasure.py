@@ -1,8 +1,8 @@
 """A scratch business whose every value is known: for ``lifecycle erasure selftest``, which looks for them afterwards.
 
 Four customers get everything that a customer can get, in 2019: a service that is billed, warned of, deleted, and paid
-too late; a licence that lapses; mails, mailings, consents, appointments. Two of them can be erased today. What they are
-called and what was written about them are values that occur nowhere else.
+too late; a licence that lapses; what a membership leaves; mails, mailings, consents, appointments. Two of them can be
+erased today. What they are called and what was written about them are values that occur nowhere else.
 """
 
 import csv
@@ -55,7 +55,7 @@ from tasks.issuer import unsubscribe_secret
 ADMINISTRATOR = "anna"
 
 _LETTERS = {"it": "Niccolò è già così", "el": "Ωραία Ελευθερία-Άννα", "en": "Zoë Brontë, naïve"}
-_LONG = {"notes", "evidence", "objection", "body", "text", "remittance", "name"}
+_LONG = {"notes", "evidence", "objection", "body", "text", "remittance", "name", "note", "typed"}
 """Values that cannot stand on one line of a mail."""
 
 _ASCII = {"email", "account", "message-id", "reply"}
@@ -109,6 +109,8 @@ def plant(client: SyncPrefectClient, folder: Path, home: Path, people: People, n
         daily_expiry_sweep(day)
     monthly_reseller_report("2019-04", deliver=True)
     _pay(folder / "bank", people)
+    for person in people.all:
+        _charge(person)
     _talk(home, people)
     _hold(people, today)
     for person in people.erased:
@@ -212,6 +214,48 @@ def _pay(folder: Path, people: People) -> None:
     with redirect_stdout(StringIO()):
         for code, (_, total) in cards.items():
             payments.refund_credit(code, "EUR", Decimal(total), ADMINISTRATOR)
+
+
+def _charge(person: Person) -> None:
+    """What a membership leaves: an account and a card, a file for the bank, the CRM history, a withdrawal refused."""
+    values = {what: person.value(what) for what in ("holder", "iban", "bic", "token", "note", "typed")}
+    values["document"] = f"<Nm>{person.value('debtor')}</Nm>".encode()
+    with transaction() as db:
+        for statement in _CHARGED:
+            db.execute(statement, values | {"code": person.code, "operator": ADMINISTRATOR})
+
+
+_CHARGED = [
+    text(statement)
+    for statement in (
+        "INSERT INTO action_types VALUES ('left', 'Withdrawn', 'withdrawal', true) ON CONFLICT DO NOTHING",
+        """
+        INSERT INTO mandates (code, customer_id, kind, holder, iban, bic, token)
+        SELECT code || '-' || by, id, by, :holder, CASE by WHEN 'sepa' THEN :iban END,
+            CASE by WHEN 'sepa' THEN :bic END, CASE by WHEN 'card' THEN :token END
+        FROM customers, unnest(ARRAY['sepa', 'card']) AS by WHERE code = :code""",
+        """
+        WITH file AS (
+            INSERT INTO collections (
+                message_id, kind, business_date, collect_on, currency, total, number, document, digest, run_id)
+            VALUES (:code, 'sepa', '2019-03-01', '2019-03-01', 'EUR', 10, 1, :document, '',
+                (SELECT id FROM runs LIMIT 1))
+            RETURNING id
+        )
+        INSERT INTO instalments (subscription_id, due_on, amount, currency, status, collection_id)
+        SELECT subscriptions.id, '2019-03-01', 10, 'EUR', 'paid', file.id
+        FROM file, subscriptions WHERE code = :code || '-SITE'""",
+        """
+        INSERT INTO crm_actions (customer_id, action_type, operator, note, business_date)
+        SELECT id, 'left', :operator, :note, '2019-03-02' FROM customers WHERE code = :code""",
+        """
+        INSERT INTO withdrawals (
+            id, customer_id, withdrawn_on, action_type, operator, state, note, requested_at, business_date, run_id)
+        SELECT gen_random_uuid(), id, '2019-03-31', 'left', :operator, 'refused', :typed, now(), '2019-03-02',
+            (SELECT id FROM runs LIMIT 1)
+        FROM customers WHERE code = :code""",
+    )
+]
 
 
 def _talk(home: Path, people: People) -> None:

@@ -101,7 +101,8 @@ OUTSIDE: dict[str, str] = {
         "payment that arrives after its customer was erased."
     ),
     "Other systems: provisioning, the bank, Accounting": (
-        "They are not changed. What provisioning is told names subscriptions and customers by their codes."
+        "They are not changed. What provisioning is told names subscriptions and customers by their codes; the "
+        "bank and the payment provider keep the files by which they were told to charge."
     ),
     "Backups of the database": (
         "Out of reach: they hold the customer until they are removed, by the rules of whoever keeps them. The ledger "
