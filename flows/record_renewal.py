@@ -20,6 +20,7 @@ def record_renewal(
     - The new term starts on the day after the present expiry, however late it is recorded.
     - A licence whose access was disabled gets it back at once, and no notice about the old lapse leaves any more.
     - Recording the same renewal again changes nothing.
+    - A membership that was withdrawn from is not renewed: one sells anew.
 
     Args:
         subscription: The subscription's code.

@@ -23,7 +23,8 @@ def renew(
 ) -> Counter[str]:
     """Renew the subscription of that code to `expires_on`. Returns counts of what was recorded.
 
-    Raises BadInput for a code that is nobody's and for a day that is not later than the present expiry.
+    Raises BadInput for a code that is nobody's, for what is not renewed but sold anew, and for a day that is not later
+    than the present expiry.
     """
     with transaction() as db:
         held = renewals.held(db, subscription)
@@ -31,6 +32,9 @@ def renew(
             raise BadInput([Finding("subscription", f"{subscription!r} is no subscription's code", "a code")])
         if held.status is Status.DELETED:
             raise BadInput([Finding("subscription", f"{subscription!r} was deleted", "one that is not: sell it anew")])
+        if held.withdrawn_on:
+            problem = f"{subscription!r} is withdrawn from, its last day is {held.withdrawn_on}"
+            raise BadInput([Finding("subscription", problem, "one that is not: sell it anew")])
         if held.erased:
             raise BadInput([Finding("subscription", f"the customer of {subscription!r} was erased", "another one's")])
         try:

@@ -32,10 +32,13 @@ SELECT count(*) FROM (
     ORDER BY subscription_id FOR UPDATE) AS locked""")
 
 # A line whose service has another expiry by now was renewed otherwise or corrected: nothing is added, a person is told.
+# So it is where the product became one of memberships, and it was withdrawn from.
 _RENEW = text("""
 WITH line AS (
     SELECT card_id, number, card_lines.subscription_id, card_lines.starts_on, ends_on,
-        standing.expires_on = card_lines.expires_on AND status <> 'deleted' AS renewable
+        standing.expires_on = card_lines.expires_on AND status <> 'deleted' AND NOT EXISTS (
+            SELECT FROM withdrawn_memberships
+            WHERE withdrawn_memberships.subscription_id = card_lines.subscription_id) AS renewable
     FROM cards
     JOIN card_lines ON card_id = cards.id AND card_lines.revision = cards.revision
     JOIN subscription_status AS standing ON standing.subscription_id = card_lines.subscription_id

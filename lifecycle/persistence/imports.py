@@ -35,9 +35,11 @@ from sqlalchemy import (
     insert,
     literal,
     not_,
+    null,
     or_,
     select,
     text,
+    union,
     union_all,
     update,
 )
@@ -49,12 +51,16 @@ from lifecycle.persistence.subscription_status import IMPORTED, Learned, follow_
 from lifecycle.persistence.tables import (
     Instant,
     Money,
+    action_types,
     appointments,
     associations,
     consent_types,
     consents,
     contacts,
+    crm_actions,
     customers,
+    instalments,
+    mandates,
     motives,
     objections,
     operators,
@@ -70,6 +76,7 @@ from lifecycle.rules.contact import CONTRACT
 from lifecycle.rules.findings import Finding, Findings
 from lifecycle.rules.provisioning import Calls
 from lifecycle.rules.records import Block, File, shown
+from lifecycle.rules.subscriptions import ChargeMethod, Policy
 
 Counts = Counter[str]
 _Columns = ReadOnlyColumnCollection[str, Any]
@@ -99,10 +106,25 @@ _TYPES: dict[str, Any] = {
     "objected_on": Date,
     "starts_at": Instant,
     "administrator": Boolean,
+    "signed_on": Date,
+    "due_on": Date,
+    "amount": Money,
+    "in_agenda": Boolean,
 }
 _MASTER = {
     table.name: table
-    for table in (resellers, customers, products, subscriptions, consent_types, motives, appointments, operators)
+    for table in (
+        resellers,
+        customers,
+        products,
+        mandates,
+        subscriptions,
+        consent_types,
+        motives,
+        appointments,
+        operators,
+        action_types,
+    )
 }
 _REFERENCES = (
     ("customers", "reseller", resellers),
@@ -110,7 +132,10 @@ _REFERENCES = (
     ("associations", "customer", customers),
     ("subscriptions", "customer", customers),
     ("subscriptions", "product", products),
+    ("subscriptions", "mandate", mandates),
     ("terms", "subscription", subscriptions),
+    ("mandates", "customer", customers),
+    ("instalments", "subscription", subscriptions),
     ("consents", "customer", customers),
     ("consents", "consent_type", consent_types),
     ("objections", "customer", customers),
@@ -121,7 +146,9 @@ _OWNERS = (
     ("subscriptions", "customer", customers, "what is sold anew is a new subscription"),
     ("subscriptions", "product", products, "what is sold anew is a new subscription"),
     ("appointments", "customer", customers, "what is agreed with another is a new appointment"),
+    ("mandates", "customer", customers, "what another gives is a new mandate"),
 )
+_OF_SUBSCRIPTIONS = tuple((name, column) for name, column, target in _REFERENCES if target is subscriptions)
 _OF_CUSTOMERS = (
     ("customers", "code"),
     *((name, column) for name, column, target in _REFERENCES if target is customers),
@@ -132,6 +159,8 @@ _PERIODS = (
     ("terms", "starts_on", "expires_on"),
     ("consents", "granted_on", "withdrawn_on"),
 )
+# Columns that follow one of the file which has another name.
+_FOLLOWS = {"imported_reseller_id": "code", "mandate_id": "mandate"}
 # Findings are few or far too many: they are fetched as they are kept.
 _STREAMED = {"yield_per": 1_000}
 # Fewer new rows do not change a plan.
@@ -209,10 +238,15 @@ def check(
     _contradictions(
         db, _consent_rows(staging), ["withdrawn_on", "evidence"], "one withdrawal and evidence for a consent", findings
     )
+    _contradictions(db, _instalment_rows(staging), ["amount", "status"], "one amount and status for each day", findings)
+    _of_others(db, staging, findings)
+    _no_memberships(db, staging, findings)
+    for kind, needed in _CHARGED_BY.items():
+        _not_chargeable(db, staging["mandates"], kind, needed, given.get("mandates", set()), findings)
     if "duty" in given.get("motives", ()):
         _no_duty(db, staging["motives"], findings)
     for name, used in _FIXED_BY_USE.items():
-        for column in sorted(given.get(name, set()) - _WORDS):
+        for column in sorted(given.get(name, set()) - _FREE):
             _redefined(db, staging[name], _MASTER[name], column, used, findings)
 
 
@@ -294,18 +328,73 @@ def _consent_rows(staging: Staging) -> Select[Any]:
     return select(file, c.line, whose, c.granted_on.label("day"), withdrawn_on, evidence, c.recorded_at)
 
 
+def _instalment_rows(staging: Staging) -> Select[Any]:
+    """Each staged instalment: file, line, whose, day, content, and no moment: what is told is so now."""
+    c = staging["instalments"].c
+    file, moment = literal("instalments.csv").label("file"), cast(null(), Instant).label("recorded_at")
+    return select(file, c.line, c.subscription.label("code"), c.due_on.label("day"), c.amount, c.status, moment)
+
+
+def _of_others(db: Connection, staging: Staging, findings: Findings) -> None:
+    """A subscription is charged by a mandate of its own customer."""
+    staged, beside = staging["subscriptions"], staging["mandates"]
+    theirs = union(
+        select(beside.c.code, beside.c.customer),
+        select(mandates.c.code, customers.c.code.label("customer")).join(customers),
+    ).subquery()
+    rows = select(staged.c.line, staged.c.mandate).join(theirs, theirs.c.code == staged.c.mandate)
+    other = rows.where(theirs.c.customer != staged.c.customer)
+    _add(db, other, findings, "subscriptions.csv", "mandate", "is another customer's", "one of the same customer")
+
+
+def _no_memberships(db: Connection, staging: Staging, findings: Findings) -> None:
+    """Instalments are owed under memberships only, by the products as they are after this import."""
+    staged, sold, offered = staging["instalments"], staging["subscriptions"], staging["products"]
+    held = products.alias("held")
+    rows = (
+        select(staged.c.line, staged.c.subscription)
+        .outerjoin(sold, sold.c.code == staged.c.subscription)
+        .outerjoin(subscriptions, subscriptions.c.code == staged.c.subscription)
+        .outerjoin(held, held.c.id == subscriptions.c.product_id)
+        .outerjoin(offered, offered.c.code == func.coalesce(sold.c.product, held.c.code))
+        .outerjoin(products, products.c.code == func.coalesce(sold.c.product, held.c.code))
+        .where(func.coalesce(offered.c.policy, products.c.policy) != Policy.MEMBERSHIP)
+    )
+    expected = f"a subscription of a product with policy {Policy.MEMBERSHIP}"
+    _add(db, rows, findings, "instalments.csv", "subscription", "is not a membership", expected)
+
+
+_CHARGED_BY = {ChargeMethod.SEPA: "iban", ChargeMethod.CARD: "token"}
+
+
+def _not_chargeable(
+    db: Connection, staged: Table, kind: ChargeMethod, needed: str, given: set[str], findings: Findings
+) -> None:
+    rows = select(staged.c.line, literal("")).where(staged.c.kind == kind, staged.c[needed].is_(None))
+    if needed not in given:
+        # The one that is known stays. Of who is erased none is known, and none is needed.
+        known = mandates.c[needed].is_not(None) | customers.c.erased_on.is_not(None)
+        rows = rows.where(
+            ~exists().where(mandates.c.code == staged.c.code, customers.c.id == mandates.c.customer_id, known)
+        )
+    doubtful = [f.line for f in findings.kept if (f.where, f.column) == ("mandates.csv", needed)]
+    missing = rows.where(staged.c.line.not_in(doubtful))
+    _add(db, missing, findings, "mandates.csv", needed, "is empty", f"a value: the kind is {kind}")
+
+
 def _no_duty(db: Connection, staged: Table, findings: Findings) -> None:
     """Our own messages rest on the contract: it must stay a duty."""
     rows = select(staged.c.line, staged.c.code).where(staged.c.code == CONTRACT.code, staged.c.duty.is_(False))
     _add(db, rows, findings, "motives.csv", "duty", "must be true", f"{CONTRACT.code}: notices and cards rest on it")
 
 
-# What customers consented to stays what it was, and with it what contacts rested on.
+# What customers consented to stays what it was, and with it what contacts rested on, and what an action was.
 _FIXED_BY_USE = {
+    "action_types": exists().where(crm_actions.c.action_type == action_types.c.code),
     "consent_types": exists().where(consents.c.consent_type_id == consent_types.c.id),
     "motives": exists().where(contacts.c.motive == motives.c.code),
 }
-_WORDS = {"code", "title", "description"}
+_FREE = {"code", "title", "description", "in_agenda"}
 
 
 def _redefined(
@@ -364,33 +453,46 @@ def record(
         counts["rows about erased customers, left out"] = left_out
     # Looked up before the customers' own rows take the new reseller over.
     db.execute(_MOVES)
-    for name, source in (
-        ("resellers", select(staging["resellers"])),
-        ("products", select(staging["products"])),
-        ("customers", _customers(staging)),
-        ("subscriptions", _subscriptions(staging)),
-        ("consent_types", select(staging["consent_types"])),
-        ("motives", select(staging["motives"])),
-        ("operators", select(staging["operators"])),
-        ("appointments", _appointments(staging)),
-    ):
-        if name in given:
-            counts.update(_merge(db, _MASTER[name], staging[name], source.subquery(), given[name], now))
+    counts.update(_merge_master(db, staging, given, now))
     if counts["products changed"]:
         follow_policies(db)
-    counts["terms added"] = _add_terms(db, staging, now)
+    versions = _term_versions(db, staging)
+    if left_out := _leave_out_withdrawn(db):
+        counts["rows after a withdrawal, left out"] = left_out
+    counts["terms added"] = _add_terms(db, versions, now)
     if counts["terms added"]:
         learned = Learned(now.astimezone(zone).date(), now, None, calls)
         if back := refresh(db, IMPORTED, learned):
             counts["subscriptions brought back"] = back
         if counts["terms added"] >= _ANALYZE_FROM:
             _analyze(db, subscription_status)
+    if "instalments" in given:
+        counts.update(_merge_instalments(db, staging["instalments"], now))
     if "consents" in given:
         counts["consents added"] = _add_consents(db, staging, now)
     if "objections" in given:
         counts["objections added"] = _add_objections(db, staging, now)
     counts["associations added"] = _add_associations(db, staging, now)
     counts["associations added"] += _first_associations(db, now, zone) + _move(db, now, zone)
+    return counts
+
+
+def _merge_master(db: Connection, staging: Staging, given: Mapping[str, set[str]], now: datetime) -> Counts:
+    counts: Counts = Counter()
+    for name, source in (
+        ("resellers", select(staging["resellers"])),
+        ("products", select(staging["products"])),
+        ("customers", _customers(staging)),
+        ("mandates", _mandates(staging)),
+        ("subscriptions", _subscriptions(staging)),
+        ("consent_types", select(staging["consent_types"])),
+        ("motives", select(staging["motives"])),
+        ("operators", select(staging["operators"])),
+        ("appointments", _appointments(staging)),
+        ("action_types", select(staging["action_types"])),
+    ):
+        if name in given:
+            counts.update(_merge(db, _MASTER[name], staging[name], source.subquery(), given[name], now))
     return counts
 
 
@@ -402,11 +504,14 @@ def _leave_out_erased(db: Connection, staging: Staging) -> int:
         select(subscriptions.c.code).join(customers).where(customers.c.erased_on.is_not(None)),
         select(sold.code).where(sold.customer.in_(erased)),
     )
-    # Terms first, while their subscriptions are still there.
-    left_out = _rows(db, delete(staging["terms"]).where(staging["terms"].c.subscription.in_(held)))
-    for name, column in _OF_CUSTOMERS:
-        left_out += _rows(db, delete(staging[name]).where(staging[name].c[column].in_(erased)))
-    return left_out
+    # What is of subscriptions first, while these are still there.
+    whose = (
+        *((name, column, held) for name, column in _OF_SUBSCRIPTIONS),
+        *((name, column, erased) for name, column in _OF_CUSTOMERS),
+    )
+    return sum(
+        _rows(db, delete(staging[name]).where(staging[name].c[column].in_(those))) for name, column, those in whose
+    )
 
 
 def _customers(staging: Staging) -> Select[Any]:
@@ -428,10 +533,20 @@ def _subscriptions(staging: Staging) -> Select[Any]:
             *(staged.c[name] for name in described),
             customers.c.id.label("customer_id"),
             products.c.id.label("product_id"),
+            mandates.c.id.label("mandate_id"),
             staged.c.starts_on.label("anchor"),
         )
         .join(customers, customers.c.code == staged.c.customer)
         .join(products, products.c.code == staged.c.product)
+        .outerjoin(mandates, mandates.c.code == staged.c.mandate)
+    )
+
+
+def _mandates(staging: Staging) -> Select[Any]:
+    staged = staging["mandates"]
+    described = (column for column in staged.c if column.name != "customer")
+    return select(*described, customers.c.id.label("customer_id")).join(
+        customers, customers.c.code == staged.c.customer
     )
 
 
@@ -448,7 +563,7 @@ def _merge(db: Connection, target: Table, staged: Table, source: Subquery, given
 
     Not by ON CONFLICT: that locks each row that stays as it is, which writes to all of them.
     """
-    changing = {c.name: c for c in source.c if c.name in given | {"imported_reseller_id"} and c.name != "code"}
+    changing = {c.name: c for c in source.c if _FOLLOWS.get(c.name, c.name) in given and c.name != "code"}
     changed = 0
     if changing:
         differs = or_(*(target.c[name].is_distinct_from(value) for name, value in changing.items()))
@@ -470,7 +585,7 @@ def _rows(db: Connection, statement: UpdateBase) -> int:
     return db.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
 
 
-def _add_terms(db: Connection, staging: Staging, now: datetime) -> int:
+def _term_versions(db: Connection, staging: Staging) -> Table:
     rows = _term_rows(staging).subquery()
     versions = _temporary(
         db,
@@ -482,6 +597,16 @@ def _add_terms(db: Connection, staging: Staging, now: datetime) -> int:
     db.execute(
         insert(versions).from_select(versions.c.keys(), known.join(subscriptions, subscriptions.c.code == rows.c.code))
     )
+    return versions
+
+
+def _leave_out_withdrawn(db: Connection) -> int:
+    """Take out of what was staged whatever a withdrawal took away. Returns how many rows that were."""
+    db.execute(_LOCK_MEMBERSHIPS)
+    return db.execute(_TERMS_WITHDRAWN).rowcount + db.execute(_INSTALMENTS_WITHDRAWN).rowcount
+
+
+def _add_terms(db: Connection, versions: Table, now: datetime) -> int:
     added = _add_versions(db, terms, versions, ["expires_on"], now)
     _move_anchors(db, versions)
     return added
@@ -498,6 +623,18 @@ def _move_anchors(db: Connection, versions: Table) -> None:
     )
     db.execute(
         update(subscriptions).values(anchor=earlier.c.day).where(subscriptions.c.id == earlier.c.subscription_id)
+    )
+
+
+def _merge_instalments(db: Connection, staged: Table, now: datetime) -> Counts:
+    """Record what is owed. A status only moves forward; an amount changes only while it is due."""
+    changed = db.execute(_CHANGE_INSTALMENTS).rowcount
+    new = db.execute(_NEW_INSTALMENTS, {"now": now}).rowcount
+    if new >= _ANALYZE_FROM:
+        _analyze(db, instalments)
+    rows = db.scalar(select(func.count()).select_from(staged)) or 0
+    return Counter(
+        {"instalments new": new, "instalments changed": changed, "instalments unchanged": rows - new - changed}
     )
 
 
@@ -628,6 +765,91 @@ _AS_KNOWN = text("""
             WHERE (held.customer_id, held.consent_type_id, held.granted_on, held.recorded_at)
                 = (told.customer_id, told.consent_type_id, told.granted_on, told.recorded_at)
                 AND (held.withdrawn_on, held.evidence) IS DISTINCT FROM (told.withdrawn_on, told.evidence)))
+""")
+
+# Whoever changes a membership locks it first: a withdrawal that is under way is waited for, and then looked at.
+_LOCK_MEMBERSHIPS = text("""
+    SELECT count(*) FROM (
+        SELECT FROM subscription_status WHERE subscription_id IN (
+            SELECT told.subscription_id
+            FROM import_term_versions AS told
+            JOIN subscriptions ON subscriptions.id = told.subscription_id
+            JOIN products ON products.id = product_id
+            WHERE policy = 'membership' AND CASE
+                WHEN told.recorded_at IS NULL THEN told.expires_on = (
+                    SELECT expires_on FROM terms
+                    WHERE (terms.subscription_id, terms.starts_on) = (told.subscription_id, told.starts_on)
+                    ORDER BY recorded_at DESC LIMIT 1)
+                ELSE EXISTS (
+                    SELECT FROM terms
+                    WHERE (terms.subscription_id, terms.starts_on, terms.recorded_at, terms.expires_on)
+                        = (told.subscription_id, told.starts_on, told.recorded_at, told.expires_on))
+                END IS NOT TRUE
+            UNION SELECT subscriptions.id
+            FROM import_instalments AS told
+            JOIN subscriptions ON subscriptions.code = told.subscription
+            LEFT JOIN instalments AS owed ON (owed.subscription_id, owed.due_on) = (subscriptions.id, told.due_on)
+            WHERE owed.id IS NULL OR owed.status IN ('due', 'submitted')
+                AND (owed.amount, owed.status) <> (told.amount, told.status))
+        ORDER BY subscription_id FOR UPDATE
+    ) AS locked
+""")
+
+_WITHDRAWN = """
+    SELECT subscription_id, withdrawn_on FROM withdrawn_memberships JOIN withdrawals ON withdrawals.id = withdrawal_id
+"""
+
+# What the last version of the same term has overtaken since is history, and may be told late.
+_TERMS_WITHDRAWN = text(f"""
+    DELETE FROM import_term_versions AS told USING ({_WITHDRAWN}) AS withdrawn
+    WHERE told.subscription_id = withdrawn.subscription_id AND told.expires_on > withdrawn_on AND NOT (
+        EXISTS (
+            SELECT FROM terms
+            WHERE (terms.subscription_id, terms.starts_on) = (told.subscription_id, told.starts_on)
+                AND terms.recorded_at > told.recorded_at AND terms.expires_on <= withdrawn_on)
+        AND NOT EXISTS (
+            SELECT FROM terms
+            WHERE (terms.subscription_id, terms.starts_on, terms.recorded_at)
+                = (told.subscription_id, told.starts_on, told.recorded_at)
+                AND terms.expires_on <> told.expires_on))
+""")
+
+_INSTALMENTS_WITHDRAWN = text(f"""
+    DELETE FROM import_instalments AS told
+    USING ({_WITHDRAWN}) AS withdrawn JOIN subscriptions ON subscriptions.id = subscription_id
+    WHERE told.subscription = code AND told.due_on > withdrawn_on
+""")
+
+# Nothing comes back: neither what was removed or is to be refunded, nor a charge that the bank has returned since.
+_MOVES_FORWARD = """
+    (owed.status, told.status) IN (('due', 'submitted'), ('due', 'paid'), ('submitted', 'paid'))
+    AND NOT (told.status = 'submitted' AND EXISTS (
+        SELECT FROM settlements WHERE instalment_id = owed.id AND outcome = 'returned'))
+"""
+
+_CHANGE_INSTALMENTS = text(f"""
+    UPDATE instalments SET amount = told.amount, status = told.status
+    FROM (
+        SELECT owed.id, CASE owed.status WHEN 'due' THEN told.amount ELSE owed.amount END AS amount,
+            CASE WHEN {_MOVES_FORWARD} THEN told.status ELSE owed.status END AS status
+        FROM import_instalments AS told
+        JOIN subscriptions ON subscriptions.code = told.subscription
+        JOIN instalments AS owed ON (owed.subscription_id, owed.due_on) = (subscriptions.id, told.due_on)
+        WHERE owed.status = 'due' AND owed.amount <> told.amount OR {_MOVES_FORWARD}
+        ORDER BY owed.id FOR UPDATE OF owed
+    ) AS told
+    WHERE instalments.id = told.id
+""")
+
+_NEW_INSTALMENTS = text("""
+    INSERT INTO instalments (subscription_id, due_on, amount, currency, status, recorded_at)
+    SELECT DISTINCT subscriptions.id, told.due_on, told.amount, currency, told.status, cast(:now AS timestamptz)
+    FROM import_instalments AS told
+    JOIN subscriptions ON subscriptions.code = told.subscription
+    JOIN products ON products.id = product_id
+    WHERE NOT EXISTS (
+        SELECT FROM instalments AS owed WHERE (owed.subscription_id, owed.due_on) = (subscriptions.id, told.due_on))
+    ORDER BY subscriptions.id, told.due_on
 """)
 
 _MOVES = text("""

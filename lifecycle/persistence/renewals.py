@@ -10,12 +10,16 @@ from lifecycle.rules.subscriptions import Status
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A subscription with its present expiry and status; `erased`: its customer is."""
+    """A subscription with its present expiry and status; `erased`: its customer is.
+
+    `withdrawn_on`: its last day of validity, where somebody withdrew from it.
+    """
 
     id: int
     expires_on: date
     status: Status
     erased: bool
+    withdrawn_on: date | None
 
 
 def held(db: Connection, subscription: str) -> Held | None:
@@ -29,7 +33,16 @@ def held(db: Connection, subscription: str) -> Held | None:
         WHERE subscriptions.code = :code FOR UPDATE OF standing FOR KEY SHARE OF customers"""),
         {"code": subscription},
     ).one_or_none()
-    return Held(row.subscription_id, row.expires_on, Status(row.status), row.erased) if row else None
+    if row is None:
+        return None
+    # Only now: whoever withdrew from it while it was waited for is seen.
+    withdrawn_on = db.execute(
+        text("""
+        SELECT withdrawn_on FROM withdrawn_memberships JOIN withdrawals ON withdrawals.id = withdrawal_id
+        WHERE subscription_id = :id"""),
+        {"id": row.subscription_id},
+    ).scalar_one_or_none()
+    return Held(row.subscription_id, row.expires_on, Status(row.status), row.erased, withdrawn_on)
 
 
 def add_term(db: Connection, subscription: int, starts_on: date, expires_on: date, now: datetime) -> None:
