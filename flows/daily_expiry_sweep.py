@@ -1,4 +1,4 @@
-"""The daily expiry sweep: customers warned in time, access and services ended on the day, nobody by mistake."""
+"""The daily expiry sweep: who must be is warned, ended or renewed on the day, nobody by mistake."""
 
 from datetime import date, timedelta
 from typing import Literal
@@ -13,7 +13,7 @@ from pydantic import Field
 from flows.business_day import now, refuse_ahead, scheduled_day
 from flows.deliver_outbox import deliver_now
 from flows.portions import counted
-from lifecycle.rules import licence_expiry, service_expiry
+from lifecycle.rules import licence_expiry, membership_expiry, service_expiry
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.plans import Plan, PlanState
 from lifecycle.rules.runs import Summary, Table, WaitsForPerson
@@ -39,7 +39,7 @@ def _run_name() -> str:
 
 @flow(name="daily-expiry-sweep", flow_run_name=_run_name, result_serializer="json")
 def daily_expiry_sweep(business_date: date | None = None, dry_run: bool = False, approve_plan: str = "") -> Summary:
-    """Act on what lapsed: licences are warned and disabled, services that were not paid suspended and deleted.
+    """Act on what lapsed: licences are disabled, unpaid services suspended and deleted, memberships renewed or ended.
 
     - A milestone is done once per lapse; one that was missed is made up. What is renewed starts afresh.
     - Licences: a warning after 3 months, access disabled after 6 months, its customer told so.
@@ -50,6 +50,13 @@ def daily_expiry_sweep(business_date: date | None = None, dry_run: bool = False,
     - Nothing is deleted before its warning was really sent and `deletion_warning_days` have passed since.
     - Whether a card was paid is looked at once more in the transaction that suspends or deletes.
     - Without an address to write to, nobody is cut off.
+    - Memberships from month to month: on the day after its expiry each gets its next term, and an instalment due on
+      that term's first day, of quantity and price of that day with VAT; none where nothing is to be paid.
+    - What was missed is made up, one period after another from the anchor, for up to 12 months; what lapsed longer ago
+      is left to a person.
+    - No term ends after the withdrawal date; on the day after it the membership is withdrawn, for good.
+    - A membership that is not renewed from month to month has ended on the day after its expiry.
+    - Before the go-live of memberships nothing is done to any.
     - The sweep first writes down a plan; only what is planned is done, each subscription looked at again.
     - A plan that would cut off too many waits for a person: in the UI the run can be resumed, on the command line the
       plan is approved by its digest.
@@ -131,7 +138,7 @@ def _describe(summary: Summary, outlook: Outlook) -> None:
     for (step, _), number in outlook.steps.items():
         summary.counts[f"planned: {step}"] += number
     summary.counts.update({f"left: {why}": len(codes) for why, codes in outlook.held.items()})
-    for step in licence_expiry.CUTTING | service_expiry.CUTTING:
+    for step in licence_expiry.CUTTING | service_expiry.CUTTING | membership_expiry.CUTTING:
         coming = sum(len(codes) for (what, _), codes in outlook.coming.items() if what is step)
         summary.counts[f"in the next {FORESEEN_DAYS} days: {step}"] = coming
     steps = [(step, product, number) for (step, product), number in sorted(outlook.steps.items())]

@@ -12,18 +12,28 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lifecycle.persistence import erasure, licence_expiry, plans, service_expiry, subscription_status
+from lifecycle.persistence import (
+    erasure,
+    licence_expiry,
+    membership_expiry,
+    plans,
+    service_expiry,
+    subscription_status,
+)
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import chart
 from lifecycle.rules import licence_expiry as licences
+from lifecycle.rules import membership_expiry as memberships
 from lifecycle.rules import service_expiry as services
 from lifecycle.rules.brake import base_that_matters, brake_holds
 from lifecycle.rules.calendar import add_months, first_of_month
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.licence_expiry import Licence
+from lifecycle.rules.membership_expiry import Membership
 from lifecycle.rules.plans import Decision, Held, Plan, PlanState
 from lifecycle.rules.service_expiry import Service
 from lifecycle.settings import settings
+from tasks.provisioning import calls_on
 from tasks.retries import transient
 
 FLOW = "daily-expiry-sweep"
@@ -31,19 +41,23 @@ FORESEEN_DAYS = 14
 SHOWN_CODES = 50
 CHANGED_SINCE = "changed since the plan"
 
-Subject = TypeVar("Subject", Licence, Service)
-Step = TypeVar("Step", licences.Step, services.Step)
+Subject = TypeVar("Subject", Licence, Service, Membership)
+Step = TypeVar("Step", licences.Step, services.Step, memberships.Step)
 
 
 @dataclass(frozen=True, slots=True)
 class Swept(Generic[Subject, Step]):
-    """One policy, as a sweep for one day finds, decides and records what has lapsed under it."""
+    """One policy, as a sweep for one day finds, decides and records what has lapsed under it.
+
+    `steps` are all there are, in the order in which they are done.
+    """
 
     due: Callable[..., Iterable[Subject]]
     again: Callable[..., Iterable[Subject]]
     decide: Callable[[Subject], Decision[Step]]
     foreseen: Callable[[Subject], list[tuple[Step, date]]]
     record: Callable[..., None]
+    steps: type[Step]
     cutting: set[Step]
 
 
@@ -70,6 +84,11 @@ def service_terms(day: date) -> services.Terms:
     )
 
 
+def membership_terms(day: date) -> memberships.Terms:
+    """What holds for memberships in a sweep for `day`, by this installation's settings."""
+    return memberships.Terms(day=day, live=settings().go_live.is_live("membership", day))
+
+
 def _licences(day: date) -> Swept[Licence, licences.Step]:
     terms = licence_terms(day)
     trial = not (terms.notices_live and terms.access_live)
@@ -79,6 +98,7 @@ def _licences(day: date) -> Swept[Licence, licences.Step]:
         decide=partial(licences.decide, terms=terms),
         foreseen=partial(licences.foreseen, terms=terms, days=FORESEEN_DAYS),
         record=partial(licence_expiry.record, terms=terms),
+        steps=licences.Step,
         cutting=licences.CUTTING,
     )
 
@@ -91,12 +111,26 @@ def _services(day: date) -> Swept[Service, services.Step]:
         decide=partial(services.decide, terms=terms),
         foreseen=partial(services.foreseen, terms=terms, days=FORESEEN_DAYS),
         record=partial(service_expiry.record, terms=terms),
+        steps=services.Step,
         cutting=services.CUTTING,
     )
 
 
+def _memberships(day: date) -> Swept[Membership, memberships.Step]:
+    terms = membership_terms(day)
+    return Swept(
+        due=partial(membership_expiry.due, day=day),
+        again=membership_expiry.again,
+        decide=partial(memberships.decide, terms=terms),
+        foreseen=partial(memberships.foreseen, terms=terms, days=FORESEEN_DAYS),
+        record=partial(membership_expiry.record, terms=terms, calls=calls_on(day)),
+        steps=memberships.Step,
+        cutting=memberships.CUTTING,
+    )
+
+
 def _policies(day: date) -> tuple[Swept[Any, Any], ...]:
-    return _licences(day), _services(day)
+    return _licences(day), _services(day), _memberships(day)
 
 
 @dataclass(slots=True)
@@ -211,9 +245,9 @@ def execute(plan: Plan, portion: tuple[int, int], run_id: UUID, now: datetime) -
                 tomorrow = plan.business_date + timedelta(days=1)
                 look_on = decision.look_on if len(still) == len(decision.steps) else tomorrow
                 looks.append((subject.id, subject.expires_on, look_on))
-            for step, theirs in todo.items():
-                policy.record(db, step, theirs, run_id=run_id, now=now)
-                counts[step] += len(theirs)
+            for step in filter(todo.get, policy.steps):
+                policy.record(db, step, todo[step], run_id=run_id, now=now)
+                counts[step] += len(todo[step])
         subscription_status.look_again(db, looks)
     counts[CHANGED_SINCE] = len(planned) - counts.total()
     return +counts

@@ -4,6 +4,9 @@ A membership that is renewed from month to month gets its next term on the day a
 on that term's first day. Terms follow one another from the anchor, one period after another, also where days were
 missed; up to the withdrawal date, if there is one, on which the last term ends. On the day after it, the membership is
 withdrawn; what is not renewed has ended.
+
+The safety case. An instalment is money that is taken from an account: none is made before the go-live, for anybody who
+is erased, beyond the withdrawal date, or for what lapsed so long ago that it must be a mistake in the data.
 """
 
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ from enum import StrEnum
 from lifecycle.rules.billing_card import Period, period_after
 from lifecycle.rules.calendar import add_months
 from lifecycle.rules.instalments import amount_of
+from lifecycle.rules.money import MOST
 from lifecycle.rules.plans import Decision, Held
 from lifecycle.rules.subscriptions import Status
 
@@ -41,7 +45,7 @@ class Membership:
     """A membership as a sweep sees it. `last_start` is that of its last term.
 
     `withdrawn_on`: its last day of validity, where somebody withdrew. `unit_price` is without VAT, `vat_rate` in
-    percent. `due_on`: the day on which a sweep must look at it.
+    percent. `erased`: its customer is, as after a restore. `due_on`: the day on which a sweep must look at it.
     """
 
     id: int
@@ -56,12 +60,14 @@ class Membership:
     quantity: int
     unit_price: Decimal
     vat_rate: Decimal
+    currency: str
     withdrawn_on: date | None = None
+    erased: bool = False
     due_on: date | None = None
 
     @property
     def is_monthly(self) -> bool:
-        return self.auto_renew and self.period_months == 1
+        return self.auto_renew and self.period_months == 1 and not self.erased
 
     @property
     def amount(self) -> Decimal:
@@ -69,9 +75,16 @@ class Membership:
         return amount_of(self.quantity, self.unit_price, self.vat_rate)
 
     @property
-    def is_over(self) -> bool:
-        """Whether it lasts to its withdrawal date, and no longer."""
-        return self.withdrawn_on is not None and self.expires_on >= self.withdrawn_on
+    def last_day(self) -> date | None:
+        """The one with which it ends for good; None: it goes on from month to month."""
+        if not self.is_monthly:
+            return self.expires_on
+        return None if self.withdrawn_on is None else max(self.expires_on, self.withdrawn_on)
+
+    @property
+    def ending(self) -> Step:
+        """What is done on the day after the last."""
+        return Step.END if self.withdrawn_on is None else Step.WITHDRAW
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,29 +101,30 @@ def decide(membership: Membership, terms: Terms) -> Decision[Step]:
         return Decision((), None)
     if membership.expires_on >= terms.day:
         return Decision((), membership.expires_on + timedelta(days=1))
-    tomorrow = terms.day + timedelta(days=1)
+    tomorrow, last = terms.day + timedelta(days=1), membership.last_day
     if not terms.live:
         return Decision((), tomorrow, Held.NOT_LIVE)
-    if membership.is_over:
-        return Decision((Step.WITHDRAW,), None)
-    if not membership.is_monthly:
-        return Decision((Step.END,), None)
+    if membership.expires_on == last:
+        return Decision((membership.ending,), None)
     if add_months(membership.expires_on, MOST_MISSED_MONTHS) < terms.day:
         return Decision((), tomorrow, Held.LONG_LAPSED)
+    if membership.amount > MOST:
+        return Decision((), tomorrow, Held.TOO_MUCH)
+    if last is not None and last < terms.day:
+        return Decision((Step.RENEW, Step.WITHDRAW), None)
     return Decision((Step.RENEW,), tomorrow)
 
 
 def foreseen(membership: Membership, terms: Terms, days: int) -> list[tuple[Step, date]]:
-    """What will be due in the next `days` after the sweep's day unless things change, with the day of each."""
-    on = membership.expires_on + timedelta(days=1)
-    if membership.status in _CLOSED or not terms.day < on <= terms.day + timedelta(days=days):
+    """How it will end in the next `days` after the sweep's day, and when. Renewals are no news, and not foreseen."""
+    last = membership.last_day
+    if membership.status in _CLOSED or last is None:
         return []
-    if membership.is_over:
-        return [(Step.WITHDRAW, on)]
-    return [(Step.RENEW if membership.is_monthly else Step.END, on)]
+    on = last + timedelta(days=1)
+    return [(membership.ending, on)] if timedelta() < on - terms.day <= timedelta(days=days) else []
 
 
-def next_terms(membership: Membership, day: date) -> Iterator[Period]:
+def missing_terms(membership: Membership, day: date) -> Iterator[Period]:
     """The terms that are missing on `day`, in order; an instalment is due on the first day of each."""
     expires_on, last_start, end = membership.expires_on, membership.last_start, membership.withdrawn_on
     while expires_on < day and (end is None or expires_on < end):

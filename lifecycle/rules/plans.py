@@ -33,6 +33,7 @@ class Held(StrEnum):
     WARNED_LATELY = "warned too short ago"
     NOT_LIVE = "stream is not live"
     LONG_LAPSED = "lapsed too long ago to be renewed by itself"
+    TOO_MUCH = "costs more than can be recorded"
 
 
 @dataclass(frozen=True, slots=True)

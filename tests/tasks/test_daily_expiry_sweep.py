@@ -223,10 +223,9 @@ def test_a_notice_that_was_in_doubt_when_the_licence_was_renewed_is_not_sent_any
     assert rows("SELECT state FROM messages") == [("cancelled",)]
 
 
-@pytest.mark.parametrize("policy", ["membership", "custom"])
-def test_only_licences_and_services_are_swept(home: Path, policy: str) -> None:
+def test_custom_applications_are_not_swept(home: Path) -> None:
     with transaction() as db:
-        hold(db, {"L1": MARCH}, policy=policy)
+        hold(db, {"L1": MARCH}, policy="custom")
     assert plan(OCTOBER).steps == {}
 
 
