@@ -6,13 +6,16 @@ of it is charged by itself any more, whatever remains. Several memberships are w
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
+from lifecycle.rules.calendar import SINCE_EVER
 from lifecycle.rules.findings import Finding
 from lifecycle.rules.instalments import Instalment, InstalmentStatus
+from lifecycle.rules.records import EVIDENCE, LAST_DAY, Malformed
 from lifecycle.rules.subscriptions import ChargeMethod, Policy, Status
 
 BASE_TYPE = "withdrawal"
@@ -32,7 +35,10 @@ class WithdrawalState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for, by codes. `note` empty: one is written that names the date. `assigned_to` empty: nobody."""
+    """What is asked for, by codes. `on`: the last day of validity.
+
+    `note`, which is personal, empty: one is written that names the date. `assigned_to` empty: nobody.
+    """
 
     customer: str
     memberships: tuple[str, ...]
@@ -55,8 +61,8 @@ class Term:
 class Membership:
     """A subscription as a withdrawal finds it. `terms` and `instalments` are in the order of their days.
 
-    `withdrawn_on`: an earlier withdrawal's date. `mandate`: the code of the mandate or card that it is charged by, and
-    `shared_with` other contracts of the customer that use it and go on, by their codes.
+    `withdrawn_on`: an earlier withdrawal's date. `mandate`: the code of the mandate or card that it is charged by,
+    unless that has ended, and `shared_with` other contracts of the customer that use it and go on, by their codes.
     """
 
     id: int
@@ -93,7 +99,7 @@ class Effect:
     """What a withdrawal does to a membership.
 
     `cut` are the terms that end earlier, in their new version: one that starts after the date never comes into force.
-    `mandate` is the one that ends with it; None: it has none, or another contract uses it, and it stays.
+    `mandate` is the one that ends with it; None: it has none, it has ended, or another contract uses it, and it stays.
     """
 
     membership: Membership
@@ -102,6 +108,79 @@ class Effect:
     removed: tuple[Instalment, ...]
     to_be_refunded: tuple[Instalment, ...]
     mandate: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionType:
+    """What an operator calls an action in the CRM history. `base_type`: what it means to the program."""
+
+    base_type: str
+    in_agenda: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of what is asked for. `erased`: the customer is. It, or `action_type`, is None where there is none.
+
+    `memberships` are those found by the codes asked for, in the order of their codes, and `operators` those of the
+    codes that are an operator's. `before`: exactly these memberships were withdrawn from by one withdrawal, on that
+    date, for that customer.
+    """
+
+    erased: bool | None
+    memberships: tuple[Membership, ...]
+    action_type: ActionType | None
+    operators: Collection[str]
+    before: bool
+
+
+def wrong(request: Request, known: Known) -> list[Finding]:
+    """All that is in the way of the request."""
+    findings = [*_unrecorded(request, known), *_unusable(request, known.action_type), *_misnamed(request, known)]
+    if known.erased is None or known.before:
+        return findings
+    return [*findings, *refusals(known.memberships, request.customer, request.on)]
+
+
+def _unrecorded(request: Request, known: Known) -> Iterable[Finding]:
+    if known.erased is None:
+        yield Finding("customer", f"{request.customer!r} is no customer's code", "a code")
+    elif known.erased:
+        yield Finding("customer", f"{request.customer!r} was erased", "one that was not")
+    for where, operator in (("operator", request.operator), ("assigned_to", request.assigned_to)):
+        if operator not in known.operators and (operator or where == "operator"):
+            yield Finding(where, f"{operator!r} is no operator", "the code of one in operators.csv")
+
+
+def _unusable(request: Request, action_type: ActionType | None) -> Iterable[Finding]:
+    if action_type is None:
+        yield Finding(
+            "action_type", f"{request.action_type!r} is no action type", "the code of one in action_types.csv"
+        )
+    elif action_type.base_type != BASE_TYPE:
+        problem = f"{request.action_type!r} is of the base type {action_type.base_type!r}"
+        yield Finding("action_type", problem, f"one of the base type {BASE_TYPE!r}")
+    if request.assigned_to and action_type and not action_type.in_agenda:
+        yield Finding(
+            "assigned_to", f"{request.action_type!r} stands in no agenda", "nobody, or an action type that does"
+        )
+    if not SINCE_EVER <= request.on <= LAST_DAY:
+        yield Finding("withdrawal_date", f"{request.on} is not such a day", f"a day from {SINCE_EVER} to {LAST_DAY}")
+    try:
+        EVIDENCE([request.note])
+    except Malformed as error:
+        yield Finding("notes", error.problem, error.expected)
+
+
+def _misnamed(request: Request, known: Known) -> Iterable[Finding]:
+    if not request.memberships:
+        yield Finding("memberships", "is empty", "the codes of those withdrawn from")
+    found = {membership.code for membership in known.memberships}
+    for code, times in Counter(request.memberships).items():
+        if times > 1:
+            yield Finding("memberships", f"{code!r} is given {times} times", "each once")
+        if code not in found:
+            yield Finding("memberships", f"{code!r} is no subscription's code", "a code")
 
 
 def refusals(memberships: Iterable[Membership], customer: str, on: date) -> list[Finding]:
@@ -136,6 +215,13 @@ def _refusals(membership: Membership, customer: str, on: date) -> Iterable[tuple
         yield f"ends on {membership.expires_on}, before the withdrawal date", "its last day or an earlier one"
 
 
+def effects(memberships: Iterable[Membership], on: date) -> tuple[Effect, ...]:
+    """What withdrawing from all of these memberships at once does, with `on` as their last day."""
+    memberships = tuple(memberships)
+    withdrawn = frozenset(membership.code for membership in memberships)
+    return tuple(effect(membership, on, withdrawn) for membership in memberships)
+
+
 def effect(membership: Membership, on: date, withdrawn: frozenset[str]) -> Effect:
     """What withdrawing from the membership does, with `on` as its last day; `withdrawn` are all codes withdrawn from.
 
@@ -155,7 +241,8 @@ def effect(membership: Membership, on: date, withdrawn: frozenset[str]) -> Effec
 
 def digest(request: Request, effects: Iterable[Effect]) -> str:
     """Stands for what is asked for and exactly what it does: 16 hexadecimal digits. A confirmation is bound to it."""
-    written = hashlib.sha256(repr(request).encode())
+    asked = replace(request, memberships=tuple(sorted(request.memberships)))
+    written = hashlib.sha256(repr(asked).encode())
     for one in sorted(effects, key=lambda one: one.membership.code):
         touched = [(it.due_on, it.amount, it.status.value) for it in (*one.owed, *one.removed, *one.to_be_refunded)]
         written.update(repr((one.membership.code, one.cut, sorted(touched), one.mandate)).encode())
