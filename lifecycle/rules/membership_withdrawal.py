@@ -198,7 +198,7 @@ def _refusals(membership: Membership, customer: str, on: date) -> Iterable[tuple
         yield "is another customer's", f"one of {customer}"
         return
     if membership.policy is not Policy.MEMBERSHIP:
-        yield f"is a {membership.policy}, and is not withdrawn from", "a membership"
+        yield f"has the policy {membership.policy}", "a membership"
         return
     if membership.withdrawn_on is not None:
         yield f"is withdrawn from already, its last day is {membership.withdrawn_on}", "one that is not"
