@@ -5,7 +5,14 @@ from dataclasses import replace
 from functools import lru_cache
 from uuid import UUID
 
-from lifecycle.persistence import card_documents, consent_renewal, erasure_certificate, licence_expiry, service_expiry
+from lifecycle.persistence import (
+    card_documents,
+    consent_renewal,
+    erasure_certificate,
+    licence_expiry,
+    service_expiry,
+    withdrawal_acknowledgement,
+)
 from lifecycle.persistence import mailing as mailings
 from lifecycle.persistence import reseller_report as reports
 from lifecycle.persistence.database import transaction
@@ -13,6 +20,7 @@ from lifecycle.persistence.outbox import Body, Claimed
 from lifecycle.rendering import billing_card, card_mail, licence_notice, mailing, reseller_report, service_notice
 from lifecycle.rendering import consent_renewal as renewal_question
 from lifecycle.rendering import erasure_certificate as certificates
+from lifecycle.rendering import withdrawal_acknowledgement as acknowledgement
 from lifecycle.rendering.mailing import Mailing
 from lifecycle.rendering.operator_template import Recipient
 from lifecycle.rendering.templates import Content
@@ -21,6 +29,7 @@ from lifecycle.rules.consent_renewal import KIND as CONSENT_RENEWAL
 from lifecycle.rules.erasure import CONFIRMATION as ERASURE_DONE
 from lifecycle.rules.licence_notice import NoticeKind as LicenceNotice
 from lifecycle.rules.mailing import KIND as MAILING
+from lifecycle.rules.membership_withdrawal import ACKNOWLEDGEMENT
 from lifecycle.rules.reseller_report import KIND as RESELLER_REPORT
 from lifecycle.rules.reseller_report import is_copy
 from lifecycle.rules.service_notice import NoticeKind as ServiceNotice
@@ -105,6 +114,15 @@ def _erasure_done(message: Claimed) -> Body:
     return _body(content, (certificates.file_name(certificate), "application/pdf", document))
 
 
+def _acknowledgement(message: Claimed) -> Body:
+    ours = settings()
+    # It must not wait for an account: without one it says whom to ask how what is still owed is paid.
+    to = payee() if ours.issuer.iban else None
+    with transaction() as db:
+        done = withdrawal_acknowledgement.acknowledgement(db, message.id, ours.locale, ours.zone, contact(), to)
+    return _body(acknowledgement.content(done, issuer()))
+
+
 def _pdf(mail: card_documents.CardMail) -> tuple[str, str, bytes]:
     return billing_card.attachment_name(mail.card), "application/pdf", mail.document
 
@@ -123,4 +141,5 @@ _WRITERS: dict[str, Callable[[Claimed], Body]] = {
     MAILING: _mailing,
     CONSENT_RENEWAL: _consent_renewal,
     ERASURE_DONE: _erasure_done,
+    ACKNOWLEDGEMENT: _acknowledgement,
 }

@@ -5,9 +5,8 @@ They name no customer. Text is drawn, never read as markup.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
-from lifecycle.rendering.locales import long_day, number
+from lifecycle.rendering.locales import long_day, moment, number
 from lifecycle.rendering.paper import HEIGHT, WIDTH, Page
 from lifecycle.rendering.paper import document as written
 from lifecycle.rendering.templates import Content, Issuer, render
@@ -282,8 +281,8 @@ def mail(certificate: Certificate, operator_name: str, issuer: Issuer, locale: L
         left_out=_left_out(certificate, words, locale),
         kept=number(certificate.kept, locale),
         approved_by=certificate.approved_by,
-        approved_at=_moment(certificate.approved_at, locale),
-        finished_at=_moment(certificate.finished_at, locale),
+        approved_at=moment(certificate.approved_at, locale),
+        finished_at=moment(certificate.finished_at, locale),
         digest=certificate.digest,
         issuer=issuer,
     )
@@ -318,11 +317,11 @@ def _figures(certificate: Certificate, words: _Words) -> Iterator[_Figure]:
 
 def _approval(certificate: Certificate, words: _Words, locale: Locale) -> list[tuple[str, str]]:
     return [
-        (words.shown_at, _moment(certificate.shown_at, locale)),
+        (words.shown_at, moment(certificate.shown_at, locale)),
         (words.approved_by, certificate.approved_by),
-        (words.approved_at, _moment(certificate.approved_at, locale)),
+        (words.approved_at, moment(certificate.approved_at, locale)),
         (words.digest, certificate.digest),
-        (words.finished_at, _moment(certificate.finished_at, locale)),
+        (words.finished_at, moment(certificate.finished_at, locale)),
         (words.portions, number(certificate.portions, locale)),
     ]
 
@@ -341,11 +340,6 @@ def _left_out(certificate: Certificate, words: _Words, locale: Locale) -> str:
     left_out = certificate.left_out
     reasons = "; ".join(f"{_reason(reason, words)}: {number(count, locale)}" for reason, count in left_out)
     return number(sum(count for _, count in left_out), locale) + (f" ({reasons})" if reasons else "")
-
-
-def _moment(moment: datetime, locale: Locale) -> str:
-    """``22 novembre 2026, 14:03:22 CET``."""
-    return f"{long_day(moment.date(), locale)}, {moment:%H:%M:%S %Z}"
 
 
 # -- how it is drawn -------------------------------------------------------------------------------------------------

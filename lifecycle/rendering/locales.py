@@ -1,6 +1,6 @@
 """How dates, numbers and who is erased are written in each language."""
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 
@@ -33,6 +33,11 @@ def long_day(day: date, locale: Locale) -> str:
 def short_day(day: date, locale: Locale) -> str:
     """``30 set 2019``: for tables. The month is a word, so that nobody takes it for the day."""
     return format_date(day, "medium", _BABEL[locale])
+
+
+def moment(instant: datetime, locale: Locale) -> str:
+    """``22 novembre 2026, 14:03:22 CET``, in the time zone that `instant` is in."""
+    return f"{long_day(instant.date(), locale)}, {instant:%H:%M:%S %Z}"
 
 
 @_cached
