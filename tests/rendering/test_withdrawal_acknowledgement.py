@@ -31,7 +31,7 @@ PLAN = Withdrawn(
     currency="EUR",
     owed=(due(5, "700"), due(6, "717.60")),
     in_collection=Decimal("45.50"),
-    removed=Decimal("2100"),
+    removed=Decimal(2100),
     to_be_refunded=Decimal("350.25"),
     goes_on=False,
 )
@@ -84,9 +84,9 @@ def test_a_withdrawal_is_named_by_the_beginning_of_its_id() -> None:
         ),
         (
             "el",
-            "Υπαναχώρηση 3F2A9C1B: επιβεβαίωση παραλαβής",
+            "Διακοπή συνδρομής 3F2A9C1B: επιβεβαίωση παραλαβής",
             (
-                "από τις συμβάσεις που αναφέρονται παρακάτω",
+                "των συνδρομών που αναφέρονται παρακάτω",
                 "3 Ιουνίου 2026, 14:05:12 CEST",
                 "30 Ιουνίου 2026",
                 "δεν ανανεώνεται τίποτα",
@@ -198,7 +198,7 @@ def test_amounts_of_several_currencies_are_not_added_up() -> None:
     ("locale", "one", "none"),
     [
         ("it", "dal contratto indicato qui sotto", "nessuna"),
-        ("el", "από τη σύμβαση που αναφέρεται παρακάτω", "καμία"),
+        ("el", "της συνδρομής που αναφέρεται παρακάτω", "καμία"),
         ("en", "from the contract below", "none"),
     ],
 )
