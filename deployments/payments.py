@@ -16,6 +16,7 @@ from lifecycle.rules.money import NOTHING
 from lifecycle.rules.payment import Decided, Misfit, Received
 from lifecycle.rules.records import shown
 from lifecycle.settings import settings
+from tasks.operators import unknown
 from tasks.provisioning import calls_on, state_on
 
 
@@ -33,10 +34,13 @@ def assign(id_: int, number: str, amount: Decimal | None, operator: str) -> None
     """Put a payment's unassigned money onto a card, or take what the bank took back away from it."""
     with transaction() as db:
         payments.take_turn(db)
-        payment = _payment(db, id_)
+        findings = unknown(db, operator, "--operator")
+        payment = _payment(db, id_, findings)
         card = payments.locked(db, [number]).get(number)
         if card is None:
-            raise BadInput([Finding("--card", f"{number!r} is no card's number", "one such as PF-2026-000123")])
+            findings.append(Finding("--card", f"{number!r} is no card's number", "one such as PF-2026-000123"))
+        if findings or payment is None or card is None:
+            raise BadInput(findings)
         part = _fitting(payment, lambda: rules.assigned(payment, card, amount))
         learned = _learned()
         payments.place(db, id_, payment.currency, [part], Decided.ASSIGNED, operator, learned)
@@ -50,8 +54,10 @@ def credit(id_: int, code: str, operator: str) -> None:
     """Give a payment's unassigned money to a customer's credit, or take what the bank took back away from it."""
     with transaction() as db:
         payments.take_turn(db)
-        payment = _payment(db, id_)
-        customer = _customer(db, code)
+        findings = unknown(db, operator, "--operator")
+        payment, customer = _payment(db, id_, findings), _customer(db, code, findings)
+        if findings or payment is None or customer is None:
+            raise BadInput(findings)
         there = _credit(db, customer, payment.currency)
         part = _fitting(payment, lambda: rules.credited(payment, customer, there))
         payments.place(db, id_, payment.currency, [part], Decided.CREDITED, operator, _learned())
@@ -62,7 +68,10 @@ def refund(id_: int, amount: Decimal | None, operator: str) -> None:
     """Record that a payment's unassigned money went back to where it came from."""
     with transaction() as db:
         payments.take_turn(db)
-        payment = _payment(db, id_)
+        findings = unknown(db, operator, "--operator")
+        payment = _payment(db, id_, findings)
+        if findings or payment is None:
+            raise BadInput(findings)
         part = _fitting(payment, lambda: rules.refunded(payment, amount))
         payments.place(db, id_, payment.currency, [part], Decided.REFUNDED, operator, _learned())
     print(f"{part.amount} {payment.currency} of payment {id_} refunded")
@@ -72,7 +81,10 @@ def refund_credit(code: str, currency: str, amount: Decimal, operator: str) -> N
     """Record that a part of a customer's credit went back to the customer."""
     with transaction() as db:
         payments.take_turn(db)
-        customer = _customer(db, code)
+        findings = unknown(db, operator, "--operator")
+        customer = _customer(db, code, findings)
+        if findings or customer is None:
+            raise BadInput(findings)
         there = _credit(db, customer, currency)
         try:
             parts = rules.refunded_credit(customer, amount, there, currency)
@@ -82,17 +94,20 @@ def refund_credit(code: str, currency: str, amount: Decimal, operator: str) -> N
     print(f"{amount} {currency} of the credit of {code} refunded")
 
 
-def _payment(db: Transaction, id_: int) -> Received:
+def _payment(db: Transaction, id_: int, findings: list[Finding]) -> Received | None:
+    """The payment; where there is none, that is added to the findings."""
     found = payments.read(db, [id_])
     if not found:
-        raise BadInput([Finding("ID", f"{id_} is no payment", "an id that `lifecycle payments` lists")])
+        findings.append(Finding("ID", f"{id_} is no payment", "an id that `lifecycle payments` lists"))
+        return None
     return found[0]
 
 
-def _customer(db: Transaction, code: str) -> int:
+def _customer(db: Transaction, code: str, findings: list[Finding]) -> int | None:
+    """The customer's id; where there is none, that is added to the findings."""
     customer = payments.customer_of(db, code)
     if customer is None:
-        raise BadInput([Finding("--customer", f"{code!r} is no customer's code", "a customer's code")])
+        findings.append(Finding("--customer", f"{code!r} is no customer's code", "a customer's code"))
     return customer
 
 

@@ -57,7 +57,7 @@ def contact_customer(
     blank()
     # Where they do not fit, Prefect writes all of them into state and log: so only now, and without the texts.
     contact_customer.validate_parameters(flow_run.parameters | {"subject": "", "body": ""})
-    wish = Wish(customer, ContactChannel(channel), choice_of(motive), operator, subject, body)
+    wish = Wish(customer, ContactChannel(channel), choice_of(motive), operator.strip(), subject, body)
     day = today()
     with recorded("contact-customer", day, dry_run=dry_run) as summary:
         try:

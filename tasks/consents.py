@@ -13,6 +13,7 @@ from lifecycle.persistence.database import Transaction, transaction
 from lifecycle.rules.consents import NothingToWithdraw, Said, added, later, not_allowed, unusable
 from lifecycle.rules.contact import Allowed, Basis, ContactChannel, gate
 from lifecycle.rules.findings import BadInput, Finding
+from tasks.operators import unknown
 from tasks.retries import transient
 
 
@@ -32,8 +33,9 @@ def record_consent(customer: str, consent_type: str, said: Said, by: By, *, dry_
 
     Raises BadInput with everything that is wrong; then nothing is recorded.
     """
-    findings = [*unusable(by.operator, said.evidence), *said.wrong(by.day)]
+    findings = [*unusable(said.evidence), *said.wrong(by.day)]
     with transaction() as db:
+        findings += unknown(db, by.operator)
         type_id = consents.consent_type(db, consent_type)
         if type_id is None:
             findings.append(Finding("consent_type", f"{consent_type!r} is no consent type's code", "a code"))
@@ -60,10 +62,11 @@ def record_objection(
 
     Raises BadInput with everything that is wrong; then nothing is recorded.
     """
-    findings = unusable(by.operator, evidence)
+    findings = unusable(evidence)
     if by.day < objected_on:
         findings.append(later("objected_on", objected_on, by.day))
     with transaction() as db:
+        findings += unknown(db, by.operator)
         asked = _asked(db, customer, by.day, findings)
         is_new = consents.object_to(
             db, asked.id, channel, objected_on, evidence or None, by.operator, by.run_id, by.now
@@ -93,12 +96,12 @@ def set_switch(channel: ContactChannel, asks: bool, from_on: date, by: By, *, dr
 
     Raises BadInput, also for a past day: what was contacted then rested on what held then.
     """
-    findings = unusable(by.operator)
-    if from_on < by.day:
-        findings.append(Finding("from_on", f"{from_on} is past", f"{by.day} or a later day"))
-    if findings:
-        raise BadInput(findings)
     with transaction() as db:
+        findings = unknown(db, by.operator)
+        if from_on < by.day:
+            findings.append(Finding("from_on", f"{from_on} is past", f"{by.day} or a later day"))
+        if findings:
+            raise BadInput(findings)
         consents.take_turns(db)
         changes = (channel in asking(db, from_on)) is not asks
         if changes and not dry_run:

@@ -21,6 +21,7 @@ from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.outbox import State
 from lifecycle.settings import settings
 from tasks.issuer import issuer
+from tasks.operators import unknown
 from tasks.retries import transient
 
 KIND = "single"
@@ -38,7 +39,7 @@ def contact(wish: Wish, day: date, run_id: UUID, call: str, *, dry_run: bool) ->
     with transaction() as db:
         choices = contact_customer.choices(db)
         asked = at_the_gate(db, wish.customer, day)
-        findings = [*wrong(wish, choices), *_unsendable(wish)]
+        findings = [*wrong(wish, choices), *unknown(db, wish.operator), *_unsendable(wish)]
         if asked is None:
             raise BadInput([*findings, Finding("customer", f"{wish.customer!r} is no customer's code", "a code")])
         to = contact_customer.addressee(db, asked.id, day, settings().locale)

@@ -1,4 +1,4 @@
-"""What only an administrator may do: confirmed by a one-time code, in the transaction of what it confirms."""
+"""Who acts: one of the operators there are; and what only an administrator may do, which a one-time code confirms."""
 
 from datetime import datetime
 
@@ -9,6 +9,16 @@ from lifecycle.persistence.database import Transaction, transaction
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.one_time_code import NO_CODE, USED, Operator, Tries, digits, heard, matched, mismatch
 from lifecycle.settings import settings
+
+
+def unknown(db: Transaction, operator: str, where: str = "operator") -> list[Finding]:
+    """That the code is no operator's, where it is none. `where`: the parameter that it was given as."""
+    if operators.known(db, [operator]):
+        return []
+    expected = "the code of one in operators.csv"
+    if not operators.listed(db):
+        expected += ", which is to be imported first: there are no operators yet"
+    return [Finding(where, f"{operator!r} is no operator", expected)]
 
 
 def confirm(db: Transaction, operator: str, one_time_code: str, entered_at: datetime) -> None:

@@ -10,6 +10,7 @@ from lifecycle.persistence import holds
 from lifecycle.persistence.database import transaction
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.holds import Hold
+from tasks.operators import unknown
 from tasks.retries import transient
 
 
@@ -22,7 +23,7 @@ def place(customer: str, hold: Hold, day: date, run_id: UUID, now: datetime, *, 
     with transaction() as db:
         held = holds.locked(db, customer)
         known = held.until.get(hold.reason) if held else None
-        findings = hold.wrong(known, day)
+        findings = [*hold.wrong(known, day), *unknown(db, hold.operator)]
         if held is None:
             findings.append(Finding("customer", f"{customer!r} is no customer's code", "a code"))
         elif held.erased:

@@ -40,16 +40,13 @@ class Said:
         return findings
 
 
-def unusable(operator: str, evidence: str = "") -> list[Finding]:
-    """What is wrong with the name of whoever records something, and with what it rests on."""
-    findings = []
-    if not operator:
-        findings.append(Finding("operator", "is empty", "the code of whoever records it"))
+def unusable(evidence: str) -> list[Finding]:
+    """What is wrong with the words on which something that is recorded rests."""
     try:
         EVIDENCE([evidence])
     except Malformed as error:
-        findings.append(Finding("evidence", error.problem, error.expected))
-    return findings
+        return [Finding("evidence", error.problem, error.expected)]
+    return []
 
 
 def later(name: str, value: date, day: date) -> Finding:

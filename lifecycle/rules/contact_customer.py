@@ -51,8 +51,6 @@ def choice_of(code: str) -> str | None:
 
 def wrong(wish: Wish, choices: Sequence[Choice]) -> Iterator[Finding]:
     """What is wrong with the wish, whatever its customer has said."""
-    if not wish.operator.strip():
-        yield Finding("operator", "is empty", "the code of whoever contacts the customer")
     if wish.motive is not None and wish.motive not in {choice.motive.code for choice in choices}:
         yield Finding("motive", f"{wish.motive!r} is no motive's code", _one_of(choices))
     if wish.channel is ContactChannel.CONTACT:

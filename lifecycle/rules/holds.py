@@ -32,8 +32,6 @@ class Hold:
         What was held was held: a hold is ended from `day` on, not earlier.
         """
         findings = []
-        if not self.operator:
-            findings.append(Finding("operator", "is empty", "the code of whoever places it"))
         if not self.reason:
             findings.append(Finding("reason", "is empty", "why the customer must not be erased"))
         try:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from deployments import payments
+from lifecycle.persistence.database import transaction
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.payment import Verdict
+from tests import cast
 from tests.deployments.test_cli import lifecycle
 from tests.paying import bring, credit, open_cards, ref, rows, states
 
@@ -16,6 +18,9 @@ from tests.paying import bring, credit, open_cards, ref, rows, states
 @pytest.fixture
 def cards(home: Path) -> Path:
     open_cards()
+    with transaction() as db:
+        cast.operator(db, "OP1")
+        cast.operator(db, "OP2")
     return home
 
 
@@ -106,6 +111,10 @@ def test_what_the_bank_took_back_takes_back_what_was_assigned(cards: Path) -> No
         (lambda: payments.assign(1, "PF-2026-000126", Decimal(71), "OP1"), "more than the 70.00 unassigned"),
         (lambda: payments.assign(2, "PF-2026-000126", None, "OP1"), "nothing of payment 2 is unassigned"),
         (lambda: payments.credit(1, "NOBODY", "OP1"), "is no customer's code"),
+        (lambda: payments.credit(9, "NOBODY", "OP9"), "is no customer's code.*is no operator.*9 is no payment"),
+        (lambda: payments.assign(9, "PF-2026-999999", None, "OP9"), "is no card's number.*is no operator.*9 is no pay"),
+        (lambda: payments.refund(1, None, "OP9"), "--operator: 'OP9' is no operator; expected the code of one in"),
+        (lambda: payments.refund_credit("C126", "EUR", Decimal(1), "OP9"), "is no operator"),
         (lambda: payments.credit(3, "C126", "OP1"), "more than the 0.00 of credit"),
         (lambda: payments.refund(1, Decimal(71), "OP1"), "more than the 70.00 unassigned"),
         (lambda: payments.refund_credit("C126", "EUR", Decimal(1), "OP1"), "more than the 0.00 of credit"),
@@ -123,7 +132,11 @@ def test_the_command_line_asks_for_what_it_needs(home: Path) -> None:
     assert lifecycle("payments", "assign", "1", "--card", "PF-2026-000001").returncode != 0
     assert lifecycle("payments", "refund", "1", "--operator", "OP1", "--amount", "nan").returncode == 2
     gone = lifecycle("payments", "refund", "9", "--operator", "OP1", "--amount", "1.50")
-    assert (gone.returncode, gone.stderr) == (
+    first = "expected the code of one in operators.csv, which is to be imported first: there are no operators yet"
+    assert (gone.returncode, gone.stderr.splitlines()) == (
         2,
-        "ID: 9 is no payment; expected an id that `lifecycle payments` lists\n",
+        [
+            f"--operator: 'OP1' is no operator; {first}",
+            "ID: 9 is no payment; expected an id that `lifecycle payments` lists",
+        ],
     )

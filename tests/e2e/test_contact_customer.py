@@ -29,9 +29,10 @@ BODY = "Dear {{ customer_name }},\n\nthe xylophone is yours."
 
 @pytest.fixture(scope="module", autouse=True)
 def _imported(running: launcher.Running, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A customer that said nothing, and a motive besides the contract."""
+    """A customer that said nothing, a motive besides the contract, and an operator."""
     folder = tmp_path_factory.mktemp("single")
     (folder / "customers.csv").write_text(f"code,kind,name,email\n{CUSTOMER},person,Quetzal,quetzal@example.com\n")
+    (folder / "operators.csv").write_text("code,name,email\nanna,Anna,anna@example.com\n")
     (folder / "motives.csv").write_text("code,title\nquestion,Answer to a question\n")
     with temporary_settings({PREFECT_API_URL: running.api}):
         assert run("import-records", path=str(folder)).state_name == "Completed"

@@ -35,6 +35,7 @@ def asked(server_database: str) -> Iterator[Connection]:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         if not db.scalar(text("SELECT 1 FROM customers WHERE code = 'ASKED'")):
             cast.customer(db, "ASKED")
+            cast.operator(db, "OP1", administrator=False)
             db.execute(
                 text(
                     "INSERT INTO consent_types (code, title, allows_bulk, allows_single, allows_contact) "

@@ -201,7 +201,9 @@ class History(RuleBasedStateMachine):
                 text("""
                 SET LOCAL session_replication_role = replica;
                 TRUNCATE customers, products, subscriptions, terms, runs, messages, payments, allocations, cards,
-                    card_numbers, plans, subscription_status RESTART IDENTITY CASCADE""")
+                    card_numbers, plans, subscription_status RESTART IDENTITY CASCADE;
+                INSERT INTO operators (code, name, email, administrator) VALUES ('OP', 'Otto', 'otto@x.it', false)
+                ON CONFLICT DO NOTHING""")
             )
         self.day = FIRST
         self.environment = pytest.MonkeyPatch()

@@ -71,10 +71,9 @@ def test_a_refusal_says_what_is_missing_since_when_and_what_can_be_chosen(
         (WISH, []),
         (replace(WISH, motive="question"), []),
         (replace(WISH, motive="whim"), ["motive"]),
-        (replace(WISH, operator=" "), ["operator"]),
         (replace(WISH, channel=CONTACT), ["subject", "body"]),
         (replace(WISH, channel=CONTACT, subject="", body=""), []),
-        (replace(WISH, channel=CONTACT, motive="whim", operator=""), ["operator", "motive", "subject", "body"]),
+        (replace(WISH, channel=CONTACT, motive="whim"), ["motive", "subject", "body"]),
     ],
 )
 def test_all_that_is_wrong_with_a_wish_is_found_at_once(wish: Wish, places: list[str]) -> None:

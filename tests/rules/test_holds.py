@@ -8,8 +8,8 @@ TODAY = date(2026, 6, 15)
 YESTERDAY, TOMORROW, NEXT_WEEK = (TODAY + timedelta(days=days) for days in (-1, 1, 7))
 
 
-def wrong(until: date, known: date | None = None, *, reason: str = "lawsuit 7", operator: str = "OP1") -> list[str]:
-    return [finding.where for finding in Hold.asked(reason, until, operator).wrong(known, TODAY)]
+def wrong(until: date, known: date | None = None, *, reason: str = "lawsuit 7") -> list[str]:
+    return [finding.where for finding in Hold.asked(reason, until, "OP1").wrong(known, TODAY)]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_what_is_refused_says_how_a_hold_is_ended() -> None:
 
 
 def test_everything_that_is_wrong_is_named_at_once() -> None:
-    assert wrong(YESTERDAY, reason=" \n", operator=" ") == ["operator", "reason", "until"]
+    assert wrong(YESTERDAY, reason=" \n") == ["reason", "until"]
     assert wrong(TODAY, reason="a\0b") == ["reason"]
     assert wrong(TODAY, reason="x" * 301) == ["reason"]
     assert wrong(TODAY, reason="x" * 300) == []

@@ -30,6 +30,8 @@ def customer(home: Path) -> None:
     """One that said nothing; a consent type for mails of ten days, and a motive besides the contract."""
     with transaction() as db:
         cast.customer(db, "C1")
+        for code in ("anna", "bert"):
+            cast.operator(db, code)
         db.execute(text("UPDATE customers SET email = 'c1@example.com', locale = 'en'"))
         db.execute(
             text("""
@@ -115,12 +117,12 @@ def test_the_motives_to_choose_from_are_listed() -> None:
 
 def test_everything_that_is_wrong_is_found_at_once() -> None:
     change("UPDATE customers SET email = NULL")
-    assert refused(motive="whim", operator=" ", subject="", body="{{ SECRET-TEXT }}\n{{ customer_name.x }}") == [
+    assert refused(motive="whim", operator="otto", subject="", body="{{ SECRET-TEXT }}\n{{ customer_name.x }}") == [
         "body, line 1: is not text that can be sent",
         "body, line 2: is not text that can be sent",
         "customer: 'C1' has no address",
         "motive: 'whim' is no motive's code",
-        "operator: is empty",
+        "operator: 'otto' is no operator",
         "subject: is empty",
     ]
     assert refused(customer="C9", motive="question", subject="a\nb", body=" ") == [

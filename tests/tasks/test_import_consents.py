@@ -11,6 +11,7 @@ from lifecycle.persistence.database import transaction
 from lifecycle.rules.consents import Said
 from lifecycle.rules.findings import BadInput
 from tasks.consents import By, record_consent
+from tests import cast
 from tests.billing import rows
 from tests.importing import LATER, bring
 from tests.sweeping import started
@@ -41,6 +42,8 @@ def consents() -> list[tuple[Any, ...]]:
 
 
 def withdraw(on: date, now: datetime, evidence: str = "") -> None:
+    with transaction() as db:
+        cast.operator(db, "OP1")
     by = By("OP1", started("record-consent", on), on, now)
     record_consent.fn("C1", "NEWS", Said(None, on, evidence), by, dry_run=False)
 

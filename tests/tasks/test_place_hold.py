@@ -34,6 +34,8 @@ def business(home: Path) -> Path:
     with transaction() as db:
         cast.customer(db, "C1")
         cast.customer(db, "C2")
+        cast.operator(db, "OP1")
+        cast.operator(db, "OP2")
         db.execute(
             text("INSERT INTO runs (id, flow, business_date, dry_run) VALUES (:id, 'place-hold', :day, false)"),
             {"id": RUN, "day": TODAY},
@@ -87,10 +89,10 @@ def test_at_once_it_is_placed_once() -> None:
 
 def test_everything_that_is_wrong_is_named_at_once_and_nothing_recorded() -> None:
     with pytest.raises(BadInput) as error:
-        place.fn("NOBODY", Hold.asked("", YESTERDAY, ""), TODAY, RUN, NOW, dry_run=False)
+        place.fn("NOBODY", Hold.asked("", YESTERDAY, "OP9"), TODAY, RUN, NOW, dry_run=False)
     assert [(finding.where, finding.problem) for finding in error.value.findings] == [
         ("customer", "'NOBODY' is no customer's code"),
-        ("operator", "is empty"),
+        ("operator", "'OP9' is no operator"),
         ("reason", "is empty"),
         ("until", "2026-06-14 is past"),
     ]

@@ -28,6 +28,7 @@ def business(home: Path) -> Path:
     with transaction() as db:
         cast.customer(db, "C1")
         cast.customer(db, "C2")
+        cast.operator(db, "OP1")
         cast.consent_type(db, "NEWS")
         cast.consent_type(db, "CALLS", "bulk contact", valid_days=30)
     return home
@@ -166,11 +167,11 @@ def test_without_a_consent_there_is_nothing_to_withdraw() -> None:
 def test_everything_that_is_wrong_is_named_at_once() -> None:
     tomorrow = JULY + timedelta(days=1)
     with pytest.raises(BadInput) as error:
-        record_consent.fn("NOBODY", "NOTHING", Said(tomorrow, JUNE, ""), by(""), dry_run=False)
+        record_consent.fn("NOBODY", "NOTHING", Said(tomorrow, JUNE, ""), by("OP9"), dry_run=False)
     assert {(f.where, f.problem) for f in error.value.findings} == {
         ("customer", "'NOBODY' is no customer's code"),
         ("consent_type", "'NOTHING' is no consent type's code"),
-        ("operator", "is empty"),
+        ("operator", "'OP9' is no operator"),
         ("evidence", "is empty"),
         ("granted_on", "2026-07-02 is in the future"),
         ("withdrawn_on", "2026-06-01 is before granted_on"),
@@ -214,7 +215,7 @@ def test_an_objection_that_a_later_consent_lifts_is_said() -> None:
 
 def test_what_is_wrong_with_an_objection_is_named_at_once() -> None:
     with pytest.raises(BadInput) as error:
-        record_objection.fn("NOBODY", BULK, JULY + timedelta(days=1), "", by(""), dry_run=False)
+        record_objection.fn("NOBODY", BULK, JULY + timedelta(days=1), "", by("OP9"), dry_run=False)
     assert [f.where for f in error.value.findings] == ["customer", "objected_on", "operator"]
 
 

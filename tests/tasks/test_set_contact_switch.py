@@ -14,6 +14,7 @@ from lifecycle.rules.consents import effect
 from lifecycle.rules.contact import ContactChannel
 from lifecycle.rules.findings import BadInput
 from tasks.consents import By, set_switch
+from tests import cast
 from tests.sweeping import started
 
 BULK, SINGLE = ContactChannel.BULK, ContactChannel.SINGLE
@@ -23,6 +24,8 @@ NEXT_WEEK = DAY + timedelta(days=7)
 
 @pytest.fixture
 def by(home: Path) -> By:
+    with transaction() as db:
+        cast.operator(db, "OP1")
     return By("OP1", started("set-contact-switch", DAY), DAY, datetime(2026, 7, 1, 10, tzinfo=UTC))
 
 
@@ -56,11 +59,11 @@ def test_what_holds_already_is_left_as_it_is(by: By) -> None:
 
 
 def test_it_changes_nothing_of_the_past(by: By) -> None:
-    nobody = By("", by.run_id, DAY, by.now)
+    nobody = By("OP9", by.run_id, DAY, by.now)
     with pytest.raises(BadInput) as error:
         set_switch.fn(BULK, False, DAY - timedelta(days=1), nobody, dry_run=False)
     found = [(f.where, f.problem) for f in error.value.findings]
-    assert found == [("from_on", "2026-06-30 is past"), ("operator", "is empty")]
+    assert found == [("from_on", "2026-06-30 is past"), ("operator", "'OP9' is no operator")]
     assert changes() == []
 
 

@@ -54,7 +54,8 @@ def sent(home: Path) -> tuple[str, str]:
     """The subject and the words of the one mail that is in the folder."""
     (file,) = (home / "mail" / "new").iterdir()
     mail = message_from_bytes(file.read_bytes(), policy=policy.default)
-    body = mail.get_body(("plain",))  # type: ignore[attr-defined]
+    body = mail.get_body(("plain",))
+    assert body is not None
     assert mail["X-Lifecycle-Kind"] == "withdrawal-acknowledged"
     return str(mail["Subject"]), " ".join(body.get_content().split())
 
