@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 from lifecycle.persistence import erasure_traces, installation
 from lifecycle.persistence.database import transaction
 from lifecycle.rules.documents import Document, DocumentFate
-from tasks import appointments_report, open_cards_report
+from tasks import appointments_report, open_cards_report, withdrawal_report
 from tasks.delivery import forget_mails
 from tasks.documents import remove_drafts, there_are
 from tasks.runs import forget_parameters
@@ -26,6 +26,7 @@ from tasks.runs import forget_parameters
 MADE_ANEW: dict[Document, Callable[..., Any]] = {
     Document.APPOINTMENTS: appointments_report.rewrite,
     Document.OPEN_CARDS: open_cards_report.write_report.fn,
+    Document.WITHDRAWALS: withdrawal_report.rewrite,
 }
 """How a document is made anew, by the days it is about."""
 

@@ -42,6 +42,12 @@ def first_of_month(day: date) -> date:
     return day.replace(day=1)
 
 
+def months(first: date, last: date) -> list[date]:
+    """The first day of each month from that of `first` to that of `last`; none where that is an earlier one."""
+    number = (last.year - first.year) * 12 + last.month - first.month
+    return [add_months(first_of_month(first), after) for after in range(number + 1)]
+
+
 def scheduled_moment(month: date, zone: ZoneInfo) -> datetime:
     """The instant (UTC) at which the monthly run of `month`, its first day, is scheduled in the business time zone."""
     return datetime.combine(month, SCHEDULED_AT, zone).astimezone(UTC)

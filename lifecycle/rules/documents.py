@@ -25,6 +25,11 @@ class Document(Enum):
         DocumentFate.MADE_ANEW,
     )
     APPOINTMENTS = "appointments-{}-{}.xlsx", "names of customers with their appointments", DocumentFate.MADE_ANEW
+    WITHDRAWALS = (
+        "withdrawals-{}-{}-as-of-{}.xlsx",
+        "names of customers with the memberships that they withdrew from",
+        DocumentFate.MADE_ANEW,
+    )
     CERTIFICATE = "erasure-{}-{}.pdf", "what an erasure did, in figures, and who approved it", DocumentFate.KEPT
     CONSENTS = "consents-{}.xlsx", "codes of customers, and what they consented to, in figures", DocumentFate.KEPT
     MAILING_LIST = "mailings/{}-{}-{}.csv", "codes of customers, and whether a mailing went to them", DocumentFate.KEPT
