@@ -101,11 +101,12 @@ def import_(path: Path, *, dry_run: Annotated[bool, Parameter(negative="")] = Fa
     """
     api = os.environ.get("PREFECT_API_URL") or launcher.running_api(read_settings())
     _without_server()
+    from tasks.choices import are_changed
     from tasks.import_records import import_files
 
     counts = import_files.fn(path, datetime.now(UTC), dry_run=dry_run)
-    if counts["motives new"] + counts["motives changed"] and not dry_run and api and launcher.healthy(api):
-        deploying.offer_motives(api)
+    if are_changed(counts) and not dry_run and api and launcher.healthy(api):
+        deploying.offer_choices(api)
     for what, number in sorted(counts.items()):
         print(f"{number:>10}  {what}")
 

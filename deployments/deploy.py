@@ -39,7 +39,7 @@ def apply(environment: Mapping[str, str], file: Path = ROOT / "prefect.yaml") ->
     """Make the server's deployments equal to the file's.
 
     What operators paused stays paused, deployments and schedules. What the file does not name is removed: schedules of
-    its deployments, and deployments with our tag. The motives to choose from are those of this process's database.
+    its deployments, and deployments with our tag. What forms offer to choose from is in this process's database.
 
     Args:
         environment: Of the ``prefect`` command; its PREFECT_API_URL says which server.
@@ -47,25 +47,25 @@ def apply(environment: Mapping[str, str], file: Path = ROOT / "prefect.yaml") ->
 
     Raises:
         DeployError: Prefect refused; some deployments may have been applied.
-        DatabaseUnreachable, DatabaseOutdated: it knows the motives to choose from.
+        DatabaseUnreachable, DatabaseOutdated: it knows what forms offer to choose from.
     """
-    from tasks.motives import offer_motives
+    from tasks.choices import offer_choices
 
     with _client(environment["PREFECT_API_URL"]) as client:
         _ensure_pool(client)
         before = _ours(client)
         _prefect_deploy(environment, file)
-        offer_motives(client)
+        offer_choices(client)
         _prune(client, file)
         _pause_again(client, before)
 
 
-def offer_motives(api: str) -> None:
-    """Let the form of contact-customer, on that server, offer the motives of this process's database."""
-    from tasks.motives import offer_motives
+def offer_choices(api: str) -> None:
+    """Let the forms on that server offer what is in this process's database."""
+    from tasks.choices import offer_choices
 
     with _client(api) as client:
-        offer_motives(client)
+        offer_choices(client)
 
 
 def worker_is_ready(api: str, name: str, since: datetime) -> bool:

@@ -7,8 +7,8 @@ from prefect import flow
 from flows.business_day import now, today
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.runs import Summary, Table
+from tasks.choices import are_changed, refresh_choices
 from tasks.import_records import import_files
-from tasks.motives import refresh_motives
 from tasks.runs import recorded
 
 SHOWN_FINDINGS = 500
@@ -21,7 +21,7 @@ def import_records(path: str, dry_run: bool = False) -> Summary:
     - Everything that is wrong in any file is found at once; if anything is, nothing is imported.
     - Records that are there already are updated by their code; what is equal is left as it is.
     - Terms and associations are only ever added; what has no `recorded_at` is known from now on.
-    - Motives that are new can be chosen at once in the form of contact-customer.
+    - Motives, action types and operators that are new can be chosen in forms at once.
 
     Args:
         path: The file or folder, as the worker sees it.
@@ -33,8 +33,8 @@ def import_records(path: str, dry_run: bool = False) -> Summary:
         except BadInput as refused:
             describe_findings(summary, refused.findings, refused.total)
             raise
-        if summary.counts["motives new"] + summary.counts["motives changed"] and not dry_run:
-            refresh_motives()
+        if are_changed(summary.counts) and not dry_run:
+            refresh_choices()
     return summary
 
 
