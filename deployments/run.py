@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from lifecycle.rules.findings import BadInput, Finding
-from lifecycle.rules.runs import RunFailed, Summary, WaitsForPerson
+from lifecycle.rules.runs import RunFailed, Summary, Table, WaitsForPerson
 
 FLOWS = Path(__file__).parent.parent / "flows"
 
@@ -109,5 +109,19 @@ def _print(summary: Summary, outcome: str, *, as_json: bool) -> None:
     print(f"{summary.flow} {summary.business_date}: {outcome}{' (dry run)' if summary.dry_run else ''}")
     for reason, number in sorted(summary.counts.items()):
         print(f"{number:>10}  {reason}")
+    if summary.dry_run or outcome == "waiting":  # of what is done the figures tell enough
+        for table in summary.tables:
+            _print_table(table)
     for note in summary.notes:
         print(note)
+
+
+def _print_table(table: Table) -> None:
+    if not table.rows:
+        return
+    rows = [table.header, *(tuple(map(str, row)) for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    print(f"\n{table.title}")
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print()
