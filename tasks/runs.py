@@ -36,6 +36,7 @@ log.setLevel(logging.INFO)  # by default only warnings would reach the run's log
 PERSONAL_PARAMETERS = {
     "contact-customer": ("subject", "body"),
     "gdpr-erasure-batch": ("operator", "one_time_code"),
+    "membership-withdrawal": ("notes",),
     "place-hold": ("reason",),
     "record-consent": ("evidence",),
     "record-objection": ("evidence",),

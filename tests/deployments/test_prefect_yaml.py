@@ -23,6 +23,7 @@ each_schedule = pytest.mark.parametrize(("deployment", "schedule"), SCHEDULES, i
 CODES = {
     *("customer", "customers", "reseller", "resellers", "subscription", "operator"),
     *("approve_plan", "consent_type", "exclude", "mailing", "motive", "path"),
+    *("action_type", "assigned_to", "confirm", "memberships"),
 }
 
 

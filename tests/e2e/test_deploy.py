@@ -86,6 +86,7 @@ def test_the_server_knows_how_runs_of_a_deployment_may_overlap(client: SyncPrefe
         "withdrawal-report": "ENQUEUE",
         "gdpr-erasure-batch": "ENQUEUE",
         "erasure-upkeep": "CANCEL_NEW",
+        "membership-withdrawal": "ENQUEUE",
     }
 
 
