@@ -165,7 +165,8 @@ def _question(shown: Shown, *, again: bool) -> str:
     sums = "".join(f"- {number} instalments {what}: {amount} {of}\n" for what, of, number, amount in _sums(shown))
     return (
         f"{changed}Customer `{request.customer}` withdraws from {codes}. The last day is **{request.on}**.\n\n{sums}\n"
-        f"One by one they are in the summary among this run's artifacts.\n\n**Withdrawn is withdrawn: it cannot be undone, one sells anew.**"
+        "One by one they are in the summary among this run's artifacts.\n\n"
+        "**Withdrawn is withdrawn: it cannot be undone, one sells anew.**"
     )
 
 
