@@ -738,15 +738,21 @@ collections = Table(
     neutral("number", Integer, comment="of instalments"),
     personal("document", LargeBinary, Fate.BLANKED, comment="the file; null: somebody in it is erased"),
     neutral("digest", Text, nullable=True, fate=Fate.BLANKED, comment="SHA-256 of the document"),
+    neutral("filed_at", Instant, nullable=True, comment="when it was put among the documents; null: not yet"),
     neutral("run_id", Uuid, ForeignKey("runs.id")),
     _recorded_at(),
     _one_of("kind", CHARGED_BY_ITSELF),
+    Index("collections_unfiled_idx", "id", postgresql_where=text("filed_at IS NULL")),
     comment="files of instalments, for the bank (SEPA direct debit) or the payment provider (cards)",
     info=_rows_of(
         "files by which the customer was charged, with others",
         """id IN (
-            SELECT collection_id FROM erasing
-            JOIN subscriptions USING (customer_id) JOIN instalments ON subscription_id = subscriptions.id)""",
+            SELECT submitted.collection_id FROM erasing
+            JOIN subscriptions USING (customer_id)
+            JOIN instalments ON subscription_id = subscriptions.id
+            LEFT JOIN settlements ON instalment_id = instalments.id
+            CROSS JOIN LATERAL (VALUES (instalments.collection_id), (settlements.collection_id))
+                AS submitted (collection_id))""",
     ),
 )
 
@@ -776,6 +782,7 @@ settlements = Table(
     _id(),
     _reference("instalment_id", "instalments", index=True),
     neutral("outcome", Text),
+    _reference("collection_id", "collections", nullable=True, comment="the file with which it had been submitted"),
     neutral("operator", Text),
     neutral("business_date", Date),
     neutral("run_id", Uuid, ForeignKey("runs.id"), nullable=True),

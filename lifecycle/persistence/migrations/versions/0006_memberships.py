@@ -70,6 +70,12 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False, comment="of instalments"),
         sa.Column("document", sa.LargeBinary(), nullable=True, comment="the file; null: somebody in it is erased"),
         sa.Column("digest", sa.Text(), nullable=True, comment="SHA-256 of the document"),
+        sa.Column(
+            "filed_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when it was put among the documents; null: not yet",
+        ),
         sa.Column("run_id", sa.Uuid(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("kind IN ('sepa', 'card')", name=op.f("collections_kind_check")),
@@ -77,6 +83,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("collections_pkey")),
         sa.UniqueConstraint("message_id", name=op.f("collections_message_id_key")),
         comment="files of instalments, for the bank (SEPA direct debit) or the payment provider (cards)",
+    )
+    op.create_index(
+        "collections_unfiled_idx", "collections", ["id"], unique=False, postgresql_where=sa.text("filed_at IS NULL")
     )
     op.create_table(
         "crm_actions",
@@ -236,11 +245,13 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("instalment_id", sa.BigInteger(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("collection_id", sa.BigInteger(), nullable=True, comment="the file with which it had been submitted"),
         sa.Column("operator", sa.Text(), nullable=False),
         sa.Column("business_date", sa.Date(), nullable=False),
         sa.Column("run_id", sa.Uuid(), nullable=True),
         sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("outcome IN ('paid', 'returned', 'refunded')", name=op.f("settlements_outcome_check")),
+        sa.ForeignKeyConstraint(["collection_id"], ["collections.id"], name=op.f("settlements_collection_id_fkey")),
         sa.ForeignKeyConstraint(["instalment_id"], ["instalments.id"], name=op.f("settlements_instalment_id_fkey")),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("settlements_run_id_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("settlements_pkey")),
@@ -336,6 +347,7 @@ def downgrade() -> None:
         "crm_actions_assigned_to_idx", table_name="crm_actions", postgresql_where=sa.text("assigned_to IS NOT NULL")
     )
     op.drop_table("crm_actions")
+    op.drop_index("collections_unfiled_idx", table_name="collections", postgresql_where=sa.text("filed_at IS NULL"))
     op.drop_table("collections")
     op.drop_table("action_types")
     op.execute("DROP FUNCTION refuse_rewriting()")
