@@ -78,7 +78,7 @@ def waits(what: Future[Any]) -> bool:
     deadline = time.monotonic() + 30
     while not what.done() and time.monotonic() < deadline:
         with transaction() as db:
-            waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             if db.execute(text(waiting)).scalar():
                 return True
         time.sleep(0.02)
