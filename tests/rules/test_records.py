@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stdnum.iso7064 import mod_97_10
 
 from lifecycle.rules.findings import Finding
 from lifecycle.rules.records import BLOCK_ROWS, Column, Malformed, files, read, shown
@@ -43,6 +44,13 @@ def findings(file: str, content: str) -> list[tuple[int, str, str]]:
         ("subscriptions", "auto_renew", "", "false"),
         ("subscriptions", "auto_renew", "TRUE", "true"),  # as spreadsheets write it
         ("subscriptions", "charge_method", "", "transfer"),
+        ("instalments", "amount", "0.01", "0.01"),
+        ("instalments", "status", "", "due"),
+        ("mandates", "code", "AZaz09/-?:().'+ 35 characters long.", "AZaz09/-?:().'+ 35 characters long."),
+        ("mandates", "iban", "it60 x054 2811 1010 0000 0123 456", "IT60X0542811101000000123456"),
+        ("mandates", "bic", "PASCITMM", "PASCITMM"),
+        ("mandates", "signed_on", "2019-09-01", "2019-09-01"),
+        ("subscriptions", "mandate", "", None),
         ("terms", "recorded_at", "", None),
         ("terms", "recorded_at", "2019-08-01", "2019-07-31T22:00:00+00:00"),  # the day's start in Rome
         ("terms", "recorded_at", "2019-09-01", "2019-08-31T22:00:00+00:00"),  # today has begun
@@ -94,6 +102,29 @@ def test_value_is_taken(file: str, name: str, text: str, value: str | None) -> N
         ("products", "period_months", "1.5", "is not such a number"),
         ("subscriptions", "quantity", "0", "is not such a number"),
         ("subscriptions", "auto_renew", "yes", "is not a truth value"),
+        ("instalments", "amount", "0.00", "is not such a number"),
+        ("instalments", "amount", "-1", "is not such a number"),
+        ("instalments", "amount", "1.005", "is not such a number"),
+        ("instalments", "status", "cancelled", "is not that"),
+        ("instalments", "status", "to_be_refunded", "is not that"),
+        ("mandates", "code", "x" * 36, "is not such a reference"),
+        ("mandates", "code", "M1,M2", "is not such a reference"),
+        ("mandates", "code", "Μ1", "is not such a reference"),  # a Greek capital
+        ("mandates", "code", "M_1", "is not such a reference"),
+        ("mandates", "code", "/M1", "is not such a reference"),
+        ("mandates", "code", "M1/", "is not such a reference"),
+        ("mandates", "code", "M//1", "is not such a reference"),
+        ("subscriptions", "mandate", "M#1", "is not such a reference"),
+        ("mandates", "kind", "transfer", "is not that"),
+        ("mandates", "iban", "IT60X0542811101000000123457", "is not an IBAN"),
+        ("mandates", "iban", "IT6OX0542811101000000123456", "is not an IBAN"),
+        ("mandates", "iban", "IT60-X0542811101000000123456", "is not an IBAN"),
+        ("mandates", "iban", "IT60X0542811101000000123456" + "0" * 8, "is not an IBAN"),
+        ("mandates", "bic", "PASCITM", "is not that"),
+        ("mandates", "holder", "x" * 71, "is too long"),
+        ("mandates", "signed_on", "2019-09-02", "is in the future"),
+        ("action_types", "base_type", "", "is empty"),
+        ("action_types", "in_agenda", "yes", "is not a truth value"),
         ("terms", "recorded_at", "2019-09-01T06:00:01", "is in the future"),
         ("terms", "recorded_at", "2019-09-02", "is in the future"),
         ("terms", "recorded_at", "2019-01-01T25:00", "is not a date or time"),
@@ -139,6 +170,29 @@ def test_texts_come_out_as_they_were_written_or_are_named(rows: list[tuple[str, 
     for line, name, notes, row in zip(block.lines, block.values["name"], block.values["notes"], rows, strict=True):
         assert (name == row[0].strip()) != ((line, "name") in named)
         assert (notes == (row[1].strip() or None)) != ((line, "notes") in named)
+
+
+@given(st.from_regex(r"[A-Z]{2}[A-Z0-9]{11,30}", fullmatch=True), st.integers(0, 99))
+def test_an_iban_is_what_has_the_right_check_digits(rest: str, digits: int) -> None:
+    right = mod_97_10.calc_check_digits(rest[2:] + rest[:2])
+    assert column("mandates", "iban").values((rest[:2] + right + rest[2:],)) == [rest[:2] + right + rest[2:]]
+    if f"{digits:02}" != right:
+        with pytest.raises(Malformed):
+            column("mandates", "iban").values((f"{rest[:2]}{digits:02}{rest[2:]}",))
+
+
+def test_what_an_account_is_known_by_is_in_no_finding() -> None:
+    rows = f"M/1,C1,cash,{'Anna' * 20},IT60ANNA,ANNA,{'t' * 301},tomorrow\n"
+    header = "code,customer,kind,holder,iban,bic,token,signed_on\n"
+    found = [f for block in read(FILES["mandates"], [header, rows]) for f in block.findings]
+    assert [(f.column, f.value) for f in found] == [
+        ("kind", "cash"),
+        ("holder", ""),
+        ("iban", ""),
+        ("bic", ""),
+        ("token", ""),
+        ("signed_on", "tomorrow"),
+    ]
 
 
 HEADER = "code,kind,name,email,notes\n"

@@ -1,6 +1,7 @@
 """Renewals, by hand and by import: what was disabled comes back, and no more notices of the old lapse leave."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ import pytest
 from sqlalchemy import text
 
 from lifecycle.persistence.database import transaction
-from lifecycle.persistence.subscription_status import GIVEN, Learned, refresh
+from lifecycle.persistence.subscription_status import GIVEN, Learned, lock, refresh
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.licence_expiry import Step
 from lifecycle.settings import settings
 from tasks.import_records import import_files
 from tasks.record_renewal import renew
 from tests import cast
+from tests.erasing import waits
 from tests.sweeping import at, deliver_now, record_renewal, started, sweep
 
 MARCH, NEXT_MARCH = date(2019, 3, 31), date(2020, 3, 31)
@@ -159,6 +161,34 @@ def test_before_go_live_the_call_is_withheld(disabled: Path, monkeypatch: pytest
     record_renewal("L1", NEXT_MARCH, date(2019, 10, 2))
     assert deliver_now() == {}
     assert rows("SELECT state FROM messages WHERE kind = 'access.enabled'") == [("withheld",)]
+
+
+def test_a_membership_that_is_withdrawn_from_is_not_renewed(home: Path) -> None:
+    last_day = date(2026, 2, 10)
+    with transaction() as db:
+        customer = cast.customer(db, "C1")
+        cast.membership(db, customer, "M1", terms=2)
+        withdrawn = cast.membership(db, customer, "M2", terms=2)
+        cast.action_type(db)
+        cast.withdrawal(db, customer, [withdrawn], last_day)
+    with pytest.raises(BadInput, match=f"'M2' is withdrawn from, its last day is {last_day}"):
+        record_renewal("M2", date(2026, 3, 31), last_day)
+    assert record_renewal("M1", date(2026, 3, 31), last_day) == {"renewed": 1}
+
+
+def test_a_renewal_that_meets_a_withdrawal_waits_for_it_and_then_knows(home: Path) -> None:
+    with transaction() as db:
+        customer = cast.customer(db, "C1")
+        membership = cast.membership(db, customer, "M1")
+        cast.action_type(db)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as db:
+            lock(db, [membership])
+            cast.withdrawal(db, customer, [membership], date(2026, 1, 10))
+            renewing = pool.submit(record_renewal, "M1", date(2026, 2, 28), date(2026, 1, 31))
+            assert waits(renewing)
+        with pytest.raises(BadInput, match="is withdrawn from"):
+            renewing.result(30)
 
 
 def test_what_an_erased_customer_held_is_not_renewed(business: Path) -> None:
