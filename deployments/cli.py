@@ -194,13 +194,16 @@ def adopt(owner: Annotated[str, Parameter(name="NAME")]) -> None:
     restore.adopt(owner)
 
 
-show = App(name="show", help="What is known about a customer, what was reported to a reseller, which cards are open.")
+show = App(
+    name="show",
+    help="What is known about a customer, in whose agenda it stands, what was reported, which cards are open.",
+)
 app.command(show)
 
 
 @show.command
 def customer(code: str, *, on: date | None = None, json: bool = False) -> None:
-    """A customer with subscriptions, terms, transitions, messages, cards, payments, appointments, consents and so on.
+    """A customer with subscriptions, terms, transitions, instalments, messages, cards, payments, consents and so on.
 
     Parameters
     ----------
@@ -213,6 +216,21 @@ def customer(code: str, *, on: date | None = None, json: bool = False) -> None:
     from deployments import show
 
     show.customer(code, on, as_json=json)
+
+
+@show.command
+def agenda(operator: str, *, json: bool = False) -> None:
+    """What stands in an operator's agenda: CRM actions assigned to that operator, the newest first.
+
+    Parameters
+    ----------
+    json
+        As one JSON object.
+    """
+    read_settings()
+    from deployments import show
+
+    show.agenda(operator, as_json=json)
 
 
 @show.command

@@ -219,10 +219,10 @@ def _pay(folder: Path, people: People) -> None:
 def _charge(person: Person) -> None:
     """What a membership leaves: an account and a card, a file for the bank, the CRM history, a withdrawal refused."""
     values = {what: person.value(what) for what in ("holder", "iban", "bic", "token", "note", "typed")}
-    values["document"] = f"<Nm>{person.value('debtor')}</Nm>".encode()
+    file = {"document": f"<Nm>{person.value('debtor')}</Nm>".encode()}
     with transaction() as db:
         for statement in _CHARGED:
-            db.execute(statement, values | {"code": person.code, "operator": ADMINISTRATOR})
+            db.execute(statement, values | file | {"code": person.code, "operator": ADMINISTRATOR})
 
 
 _CHARGED = [

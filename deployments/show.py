@@ -5,7 +5,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from lifecycle.persistence import card_documents, customers, open_cards, outbox, reseller_report
+from lifecycle.persistence import card_documents, crm, customers, open_cards, operators, outbox, reseller_report
 from lifecycle.persistence.card_documents import DocumentErased
 from lifecycle.persistence.database import Transaction, transaction
 from lifecycle.rendering import billing_card
@@ -44,11 +44,13 @@ def customer(code: str, day: date | None, *, as_json: bool) -> None:
     print(f"{found['code']}  {found['name']}{erased}  reseller: {found['reseller'] or 'none'}")
     for held in found["subscriptions"]:
         what = f"{held['code']}  {held['product']} ({held['policy']})  {held['reference']}"
-        print(f"{what}  {held['status']}  expires on {held['expires_on']}")
+        withdrawn = f"  withdrawn from, last day {held['withdrawn_on']}" if held["withdrawn_on"] else ""
+        print(f"{what}  {held['status']}  expires on {held['expires_on']}{withdrawn}")
         for term in held["terms"]:
-            print(f"    {term['starts_on']} .. {term['expires_on']}  recorded {_plain(term['recorded_at'])}")
+            print(f"    {_period(term)}  recorded {_plain(term['recorded_at'])}")
         for step in held["transitions"]:
             print(f"    {step['business_date']}  {step['to']} by {step['rule']}")
+    _print_charges(found)
     for message in found["messages"]:
         print(f"{message['kind']}  {message['key']}  {message['state']}  {_plain(message['sent_at'])}")
     for card in found["cards"]:
@@ -61,7 +63,25 @@ def customer(code: str, day: date | None, *, as_json: bool) -> None:
         print(f"credit  {credit} {currency}")
     _print_appointments(found)
     _print_contact(found)
+    _print_crm(found)
     _print_holds(found)
+
+
+def _period(term: dict[str, Any]) -> str:
+    if term["expires_on"] < term["starts_on"]:
+        return f"{term['starts_on']}  never came into force"
+    return f"{term['starts_on']} .. {term['expires_on']}"
+
+
+def _print_charges(found: dict[str, Any]) -> None:
+    for each in found["mandates"]:
+        days = [f"{what.replace('_', ' ')} {each[what]}" for what in ("signed_on", "ended_on") if each[what]]
+        account = [f"IBAN ends in {each['iban_ends_in']}"] if each["iban_ends_in"] else []
+        used = f"used by {', '.join(each['shared_by']) or 'nothing'}"
+        print("  ".join([f"mandate {each['code']}", each["kind"], *account, *days, used]))
+    for each in found["instalments"]:
+        stands = each["status"].replace("_", " ") + (", not charged any more" if each["detached"] else "")
+        print(f"instalment  {each['subscription']}  {each['due_on']}  {each['amount']} {each['currency']}  {stands}")
 
 
 def _print_appointments(found: dict[str, Any]) -> None:
@@ -84,6 +104,14 @@ def _print_contact(found: dict[str, Any]) -> None:
         print(f"{contact['business_date']}  {what}  {contact['key']}")
 
 
+def _print_crm(found: dict[str, Any]) -> None:
+    for action in found["crm_actions"]:
+        agenda = f"  in the agenda of {action['assigned_to']}" if action["assigned_to"] else ""
+        by = f"by {action['operator']}  recorded {_plain(action['recorded_at'])}"
+        print(f"CRM  {action['business_date']}  {action['type']}  {action['title']}  {by}{agenda}")
+        print(f"    {_line(action['note'])}")
+
+
 def _print_holds(found: dict[str, Any]) -> None:
     for hold in found["holds"]:
         by = f"by {hold['operator']}  recorded {_plain(hold['recorded_at'])}"
@@ -93,6 +121,21 @@ def _print_holds(found: dict[str, Any]) -> None:
 def _line(text: str | None) -> str:
     """What people wrote, in one line and safe for a terminal."""
     return shown(text or "", 2_000)
+
+
+def agenda(operator: str, *, as_json: bool) -> None:
+    """The CRM actions that are assigned to the operator, the newest first."""
+    with transaction() as db:
+        if not operators.known(db, [operator]):
+            expected = "the code of one in operators.csv"
+            raise BadInput([Finding("OPERATOR", f"{operator!r} is no operator", expected)])
+        found = crm.agenda(db, operator)
+    if as_json:
+        print(json.dumps({"operator": operator, "crm_actions": found}, default=_plain, ensure_ascii=False))
+        return
+    for action in found:
+        what = f"{action['type']}  {action['title']}  {action['customer']}"
+        print(f"{action['business_date']}  {what}  {_line(action['note'])}")
 
 
 def card(number: str, pdf: Path | None) -> None:

@@ -242,9 +242,15 @@ def instalment(
     status: str = "due",
     *,
     currency: str = "EUR",
+    known: datetime = LONG_AGO,
 ) -> int:
     statement = insert(tables.instalments).values(
-        subscription_id=subscription, due_on=due_on, amount=Decimal(amount), currency=currency, status=status
+        subscription_id=subscription,
+        due_on=due_on,
+        amount=Decimal(amount),
+        currency=currency,
+        status=status,
+        recorded_at=known,
     )
     return _id(db, statement.returning(tables.instalments.c.id))
 

@@ -4,9 +4,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-from lifecycle.persistence import associations
+from lifecycle.persistence import associations, crm
 from lifecycle.rules.billing_card import reference_of
 from lifecycle.rules.contact import Consent, ConsentType, Customer
 from lifecycle.rules.records import start_of_day
@@ -15,8 +15,13 @@ from lifecycle.rules.subscriptions import Status, status_on
 _CUSTOMER = text("SELECT id, code, name, erased_on FROM customers WHERE code = :code")
 
 _SUBSCRIPTIONS = text("""
-SELECT subscriptions.id, subscriptions.code, coalesce(reference, '') AS reference, products.code AS product, policy
+SELECT subscriptions.id, subscriptions.code, coalesce(reference, '') AS reference, products.code AS product, policy,
+    withdrawn_on
 FROM subscriptions JOIN products ON products.id = product_id
+LEFT JOIN (
+    SELECT subscription_id, withdrawn_on FROM withdrawn_memberships
+    JOIN withdrawals ON id = withdrawal_id WHERE business_date <= :day
+) AS withdrawn ON subscription_id = subscriptions.id
 WHERE customer_id = :customer
 ORDER BY subscriptions.code COLLATE "C"
 """)
@@ -32,6 +37,29 @@ _TRANSITIONS = text("""
 SELECT to_status AS to, rule, business_date FROM transitions
 WHERE subscription_id = :subscription AND business_date <= :day
 ORDER BY business_date, id
+""")
+
+# As a term: what was agreed by then, itself or with its term, counts before it is due.
+_INSTALMENTS = text("""
+SELECT code AS subscription, due_on, amount, currency, status, status = 'due' AND EXISTS (
+    SELECT FROM withdrawn_memberships JOIN withdrawals ON withdrawals.id = withdrawal_id
+    WHERE withdrawn_memberships.subscription_id = subscriptions.id AND business_date <= :day) AS detached
+FROM subscriptions JOIN instalments ON subscription_id = subscriptions.id
+WHERE customer_id = :customer AND (due_on <= :day OR instalments.recorded_at < :end_of_day OR EXISTS (
+    SELECT FROM terms
+    WHERE terms.subscription_id = subscriptions.id AND due_on BETWEEN terms.starts_on AND expires_on
+        AND (terms.starts_on <= :day OR terms.recorded_at < :end_of_day)))
+ORDER BY code COLLATE "C", due_on
+""")
+
+_MANDATES = text("""
+SELECT code, kind, right(iban, 4) AS iban_ends_in, signed_on, CASE WHEN ended_on <= :day THEN ended_on END AS ended_on,
+    ARRAY(
+        SELECT code FROM subscriptions WHERE mandate_id = mandates.id ORDER BY code COLLATE "C"
+    ) AS shared_by
+FROM mandates
+WHERE customer_id = :customer AND (signed_on <= :day OR recorded_at < :end_of_day)
+ORDER BY code COLLATE "C"
 """)
 
 _CARDS = text("""
@@ -107,16 +135,18 @@ SELECT reason, until_on, operator, recorded_at FROM (
 def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any] | None:
     """The customer with its subscriptions as of `day` in `zone`; None: no such customer.
 
-    What had begun by then counts as it is known now, and what was sold for later as it was known then. Of one that is
-    erased the name is empty.
+    What had begun by then counts as it is known now, and what was sold for later as it was known then. A term that
+    expires before it starts never came into force. An instalment is detached that is owed still and not charged any
+    more, as its membership is withdrawn from. Of one that is erased the name is empty.
     """
     customer = db.execute(_CUSTOMER, {"code": code}).one_or_none()
     if customer is None:
         return None
     end_of_day = start_of_day(day + timedelta(days=1), zone)
     period = associations.latest(db, customer.id, day)
-    subscriptions = db.execute(_SUBSCRIPTIONS, {"customer": customer.id}).all()
     asked = {"customer": customer.id, "day": day}
+    asked_by_evening = asked | {"end_of_day": end_of_day}
+    subscriptions = db.execute(_SUBSCRIPTIONS, asked).all()
     messages = db.execute(_MESSAGES, asked)
     appointments = db.execute(_APPOINTMENTS, {"customer": customer.id, "end_of_day": end_of_day})
     return {
@@ -124,7 +154,9 @@ def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any]
         "name": customer.name,
         "erased_on": customer.erased_on,
         "reseller": period.reseller if period and period.holds_on(day) else None,
-        "subscriptions": [_subscription(db, day, end_of_day, *row) for row in subscriptions],
+        "subscriptions": [_subscription(db, day, end_of_day, row) for row in subscriptions],
+        "instalments": [dict(row) for row in db.execute(_INSTALMENTS, asked_by_evening).mappings()],
+        "mandates": [dict(row) for row in db.execute(_MANDATES, asked_by_evening).mappings()],
         "messages": [dict(row) for row in messages.mappings()],
         "cards": [_card(db, dict(row)) for row in db.execute(_CARDS, asked).mappings()],
         "credit": {row.currency: row.credit for row in db.execute(_CREDIT, asked)},
@@ -133,7 +165,8 @@ def show(db: Connection, code: str, day: date, zone: ZoneInfo) -> dict[str, Any]
         "objections": [dict(row) for row in db.execute(_OBJECTIONS, asked).mappings()],
         "appointments": [dict(row) for row in appointments.mappings()],
         "contacts": [dict(row) for row in db.execute(_CONTACTS, asked).mappings()],
-        "holds": [dict(row) for row in db.execute(_HOLDS, asked | {"end_of_day": end_of_day}).mappings()],
+        "crm_actions": crm.history(db, customer.id, day),
+        "holds": [dict(row) for row in db.execute(_HOLDS, asked_by_evening).mappings()],
     }
 
 
@@ -165,21 +198,20 @@ def _card(db: Connection, card: dict[str, Any]) -> dict[str, Any]:
     return card | {"reference": reference_of(card["number"]), "lines": [dict(line) for line in lines]}
 
 
-def _subscription(
-    db: Connection, day: date, end_of_day: datetime, id_: int, code: str, reference: str, product: str, policy: str
-) -> dict[str, Any]:
-    asked = {"subscription": id_, "day": day, "end_of_day": end_of_day}
+def _subscription(db: Connection, day: date, end_of_day: datetime, row: Row[Any]) -> dict[str, Any]:
+    asked = {"subscription": row.id, "day": day, "end_of_day": end_of_day}
     terms = [dict(row) for row in db.execute(_TERMS, asked).mappings()]
     transitions = [dict(row) for row in db.execute(_TRANSITIONS, asked).mappings()]
     expires_on = terms[-1]["expires_on"] if terms else None
     last = Status(transitions[-1]["to"]) if transitions else None
     return {
-        "code": code,
-        "reference": reference,
-        "product": product,
-        "policy": policy,
+        "code": row.code,
+        "reference": row.reference,
+        "product": row.product,
+        "policy": row.policy,
         "status": status_on(day, expires_on, last) if expires_on else None,
         "expires_on": expires_on,
+        "withdrawn_on": row.withdrawn_on,
         "terms": terms,
         "transitions": transitions,
     }
