@@ -217,7 +217,7 @@ def _pay(folder: Path, people: People) -> None:
 
 
 def _charge(person: Person) -> None:
-    """What a membership leaves: an account and a card, a file for the bank, the CRM history, a withdrawal refused."""
+    """What a membership leaves: an account and a card, a file for the bank, the CRM history, a withdrawal that waits."""
     values = {what: person.value(what) for what in ("holder", "iban", "bic", "token", "note", "typed")}
     file = {"document": f"<Nm>{person.value('debtor')}</Nm>".encode()}
     with transaction() as db:
@@ -251,7 +251,7 @@ _CHARGED = [
         """
         INSERT INTO withdrawals (
             id, customer_id, withdrawn_on, action_type, operator, state, note, requested_at, business_date, run_id)
-        SELECT gen_random_uuid(), id, '2019-03-31', 'left', :operator, 'refused', :typed, now(), '2019-03-02',
+        SELECT gen_random_uuid(), id, '2019-03-31', 'left', :operator, 'waiting', :typed, now(), '2019-03-02',
             (SELECT id FROM runs LIMIT 1)
         FROM customers WHERE code = :code""",
     )

@@ -240,7 +240,7 @@ def full(db: Connection, code: str) -> int:
 
 
 def _membership(db: Connection, code: str, customer: int, subscription: int) -> None:
-    """By what it is charged, a file in which it stands, its CRM history, and a withdrawal that was refused."""
+    """By what it is charged, a file in which it stands, its CRM history, and a withdrawal that waits."""
     db.execute(
         insert(tables.mandates).values(
             code=code, customer_id=customer, kind="sepa", holder="h", iban="i", bic="b", token="t"
@@ -265,7 +265,7 @@ def _membership(db: Connection, code: str, customer: int, subscription: int) -> 
         text("""
         INSERT INTO withdrawals (
             id, customer_id, withdrawn_on, action_type, operator, state, note, requested_at, business_date, run_id)
-        VALUES (:run, :customer, :day, 'WITHDRAWN', 'anna', 'refused', 'n', now(), :day, :run)"""),
+        VALUES (:run, :customer, :day, 'WITHDRAWN', 'anna', 'waiting', 'n', now(), :day, :run)"""),
         of_run,
     )
 
