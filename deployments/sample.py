@@ -250,6 +250,9 @@ COLUMNS = {
     "objections": ("customer", "channel", "objected_on"),
     "appointments": ("code", "customer", "starts_at", "status", "title"),
     "operators": ("code", "name", "email", "administrator"),
+    "mandates": ("code", "customer", "kind", "holder", "iban", "bic", "token", "signed_on"),
+    "instalments": ("subscription", "due_on", "amount", "status"),
+    "action_types": ("code", "title", "base_type", "in_agenda"),
 }  # fmt: skip
 
 
@@ -300,10 +303,17 @@ class Holding:
     terms: tuple[Term, ...]
 
 
-def write(folder: Path, name: str, rows: Iterable[Row]) -> None:
+def held(product: str) -> Iterator[Row]:
+    """The sample business's subscriptions of the product, as they are imported."""
+    for number in range(1, CUSTOMERS + 1):
+        yield from (_subscription_row(each) for each in _holdings(_customer(number)) if each.product == product)
+
+
+def write(folder: Path, name: str, rows: Iterable[Row], *further: str) -> None:
+    """Write an import file. `further` are columns that not every file of this name has; they stand last."""
     with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
-        out.writerow(COLUMNS[name])
+        out.writerow((*COLUMNS[name], *further))
         out.writerows(rows)
 
 

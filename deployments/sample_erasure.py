@@ -217,7 +217,7 @@ def _pay(folder: Path, people: People) -> None:
 
 
 def _charge(person: Person) -> None:
-    """What a membership leaves: an account and a card, a file for the bank, the CRM history, a withdrawal that waits."""
+    """What a membership leaves: an account and a card, a file for the bank, a CRM action, a withdrawal that waits."""
     values = {what: person.value(what) for what in ("holder", "iban", "bic", "token", "note", "typed")}
     file = {"document": f"<Nm>{person.value('debtor')}</Nm>".encode()}
     with transaction() as db:
