@@ -12,12 +12,11 @@ from flows.daily_expiry_sweep import PORTION
 from flows.deliver_outbox import CONNECTIONS
 from flows.portions import WORKERS
 from lifecycle.persistence import database, runs
-from lifecycle.persistence.tables import metadata
 from lifecycle.rules.licence_expiry import Step
 from tasks import daily_expiry_sweep
 from tasks.delivery import deliver
 from tasks.provisioning import CALLED, call
-from tests.benchmarks.measuring import Figure, Stopwatch, peak_memory
+from tests.benchmarks.measuring import Figure, Stopwatch, bare_insert, peak_memory
 
 DAY = date(2019, 10, 1)
 QUIET = date(2019, 8, 15)
@@ -135,7 +134,7 @@ def _busy_day() -> list[Figure]:
     with together.running(), ThreadPoolExecutor(WORKERS) as threads:
         second = sum(threads.map(execute, portions[half:]), Counter())
     assert first + second == {Step.DISABLE: outlook.cut_off, Step.TELL: outlook.cut_off}
-    rows, bare = _bare_insert(plan.id, run_id)
+    rows, bare = bare_insert(_ADDED, {"plan": plan.id, "run_id": run_id})
     # A disabling is three rows of a portion (a transition, a call, a notice) and two of the plan.
     return [
         Figure(f"plan of {outlook.cut_off:,} disablings (peak {peak:,.0f} MB)", planning.seconds, "s"),
@@ -149,28 +148,6 @@ def _busy_day() -> list[Figure]:
             rows / bare,
         ),
     ]
-
-
-def _bare_insert(plan: int, run_id: UUID) -> tuple[int, float]:
-    """Insert the rows of the plan and its run again, in one statement, into tables such as theirs.
-
-    Same columns, keys, checks and indexes, over the same older rows. Returns how many rows, and the seconds.
-    """
-    ours, watch = {"plan": plan, "run_id": run_id}, Stopwatch()
-    with database.transaction() as db:
-        for table, which in _ADDED.items():
-            db.execute(text(f"CREATE UNLOGGED TABLE our_{table} AS SELECT * FROM {table} WHERE {which}"), ours)
-            db.execute(text(f"CREATE TABLE such_{table} (LIKE {table} INCLUDING ALL)"))
-            db.execute(text(f"INSERT INTO such_{table} SELECT * FROM {table} WHERE NOT {which}"), ours)
-            for key in metadata.tables[table].foreign_keys:
-                other = key.column.table.name
-                db.execute(text(f"ALTER TABLE such_{table} ADD FOREIGN KEY ({key.parent.name}) REFERENCES {other}"))
-        counts = ", ".join(f"(SELECT count(*) FROM our_{table})" for table in _ADDED)
-        rows = sum(db.execute(text(f"SELECT {counts}")).one())
-    first, second, third = (f"INSERT INTO such_{table} SELECT * FROM our_{table}" for table in _ADDED)
-    with watch.running(), database.transaction() as db:
-        db.execute(text(f"WITH first AS ({first}), second AS ({second}) {third}"))
-    return rows, watch.seconds
 
 
 def _due_first(number: int) -> None:

@@ -280,6 +280,28 @@ def assert_as_the_page_says(
             ).scalars()
         )
     assert disabled == {licence.code for licence in business.values() if licence.disabled}
+    assert_each_month_is_charged_once(max(event.day for event in events if isinstance(event, Sweep)))
+
+
+def assert_each_month_is_charged_once(swept: date) -> None:
+    """Every membership has term after term up to the day, without a gap, and an instalment for each but the first."""
+    with transaction() as db:
+        rows = db.execute(
+            text("""
+            SELECT subscriptions.code, starts_on, expires_on, instalments.due_on
+            FROM terms JOIN subscriptions ON subscriptions.id = subscription_id
+            JOIN products ON products.id = product_id AND policy = 'membership'
+            FULL JOIN instalments ON instalments.subscription_id = subscriptions.id AND instalments.due_on = starts_on
+            ORDER BY subscriptions.code, starts_on""")
+        ).all()
+    memberships = [list(terms) for _, terms in groupby(rows, lambda row: row.code)]
+    assert len(memberships) > 5
+    for first, *others in memberships:
+        assert first.due_on is None
+        for former, term in zip([first, *others], others, strict=False):
+            assert term.starts_on == term.due_on == former.expires_on + timedelta(days=1)
+            assert 28 <= (term.expires_on - former.expires_on).days <= 31
+        assert others[-1].starts_on <= swept <= others[-1].expires_on
 
 
 @pytest.mark.timeout(1200)

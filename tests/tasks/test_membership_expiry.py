@@ -492,9 +492,8 @@ STEPS = st.lists(
 )
 
 
-@pytest.mark.parametrize("live_from", [None, "2026-05-15"])
 @hypothesis_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(history=STEPS)
+@given(live_from=st.sampled_from((None, None, "2026-05-15")), history=STEPS)
 def test_sql_selects_each_membership_for_which_the_rule_has_a_step(
     home: Path, live_from: str | None, history: list[tuple[Any, ...]]
 ) -> None:
@@ -555,7 +554,7 @@ def assert_nobody_is_forgotten(swept: date) -> None:
     with transaction() as db:
         ids = list(db.execute(text("SELECT id FROM subscriptions")).scalars())
         everybody = list(membership_expiry.again(db, lock(db, ids)))
-        for day in (swept + timedelta(days=days) for days in (1, 2, 14, 28, 29, 30, 31, 32, 60, 200, 365, 366, 400)):
+        for day in (swept + timedelta(days=days) for days in (1, 2, 15, 30, 31, 60, 365, 366)):
             terms, until = sweeps.membership_terms(day), day + timedelta(days=14)
             wanted = {one.id for one in everybody if decide(one, terms).steps or foreseen(one, terms, 14)}
             found = {one.id: one for one in membership_expiry.due(db, until, day=day)}
