@@ -24,15 +24,18 @@ LEFT JOIN withdrawn_memberships AS withdrawn ON withdrawn.subscription_id = stan
 LEFT JOIN withdrawals ON withdrawals.id = withdrawal_id
 """
 
-# What goes on from month to month is looked at on its day only: half of the base is renewed within a fortnight.
+# Not all that expires soon: half of the base is renewed within a fortnight, on its day.
 _DUE = text(f"""{_MEMBERSHIPS}
-WHERE due_on <= :until AND (due_on <= :day OR withdrawn_on IS NOT NULL OR NOT (
-    auto_renew AND period_months = 1 AND erased_on IS NULL))""")
+WHERE standing.subscription_id IN (
+    SELECT subscription_id FROM subscription_status WHERE due_on <= :day
+    UNION
+    SELECT subscription_id FROM withdrawn_memberships JOIN withdrawals ON withdrawals.id = withdrawal_id
+    WHERE withdrawals.state = 'done' AND withdrawn_on >= :day AND withdrawn_on < :until)""")
 _AGAIN = text(f"{_MEMBERSHIPS} WHERE standing.subscription_id = ANY(:subscriptions)")
 
 
 def due(db: Connection, until: date, *, day: date) -> Iterable[Membership]:
-    """The memberships that a sweep for `day` must look at, and those that end or are withdrawn by `until`."""
+    """The memberships that a sweep for `day` must look at, and those that will be withdrawn by `until`."""
     return map(_membership, db.execute(_DUE, {"day": day, "until": until}, execution_options={"yield_per": 5_000}))
 
 

@@ -81,11 +81,6 @@ class Membership:
             return self.expires_on
         return None if self.withdrawn_on is None else max(self.expires_on, self.withdrawn_on)
 
-    @property
-    def ending(self) -> Step:
-        """What is done on the day after the last."""
-        return Step.END if self.withdrawn_on is None else Step.WITHDRAW
-
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -105,7 +100,7 @@ def decide(membership: Membership, terms: Terms) -> Decision[Step]:
     if not terms.live:
         return Decision((), tomorrow, Held.NOT_LIVE)
     if membership.expires_on == last:
-        return Decision((membership.ending,), None)
+        return Decision((Step.END if membership.withdrawn_on is None else Step.WITHDRAW,), None)
     if add_months(membership.expires_on, MOST_MISSED_MONTHS) < terms.day:
         return Decision((), tomorrow, Held.LONG_LAPSED)
     if membership.amount > MOST:
@@ -116,12 +111,12 @@ def decide(membership: Membership, terms: Terms) -> Decision[Step]:
 
 
 def foreseen(membership: Membership, terms: Terms, days: int) -> list[tuple[Step, date]]:
-    """How it will end in the next `days` after the sweep's day, and when. Renewals are no news, and not foreseen."""
+    """When it will be withdrawn, if that is in the next `days` after the sweep's day."""
     last = membership.last_day
-    if membership.status in _CLOSED or last is None:
+    if membership.status in _CLOSED or membership.withdrawn_on is None or last is None:
         return []
     on = last + timedelta(days=1)
-    return [(membership.ending, on)] if timedelta() < on - terms.day <= timedelta(days=days) else []
+    return [(Step.WITHDRAW, on)] if timedelta() < on - terms.day <= timedelta(days=days) else []
 
 
 def missing_terms(membership: Membership, day: date) -> Iterator[Period]:

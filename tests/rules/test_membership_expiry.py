@@ -102,6 +102,20 @@ def test_a_term_that_breaks_the_rhythm_begins_another() -> None:
     assert terms(subject, date(2026, 6, 10)) == [("2026-05-10", "2026-06-09"), ("2026-06-10", "2026-07-09")]
 
 
+def test_what_is_foreseen_is_what_comes() -> None:
+    """Day by day: a withdrawal was announced on each of the fourteen days before it, also while a term was missing."""
+    subject, announced = membership(withdrawn_on=date(2026, 5, 10)), list[date]()
+    for day in (APRIL + timedelta(days=n) for n in range(-20, 12)):
+        announced += [on for _, on in foreseen(subject, Terms(day, live=True), 14)]
+        for step in decide(subject, on(day)).steps:
+            if step is Step.RENEW:
+                subject = replace(subject, expires_on=list(missing_terms(subject, day))[-1].ends_on)
+            else:
+                assert (step, announced) == (Step.WITHDRAW, [day] * 14)
+                subject = replace(subject, status=Status.WITHDRAWN)
+    assert subject.status is Status.WITHDRAWN
+
+
 # The withdrawal date, the terms that are made on 1 May, where the term ends on 30 April, and on 15 June.
 WITHDRAWN = [
     (None, [("2026-05-01", "2026-05-31")], [("2026-05-01", "2026-05-31"), ("2026-06-01", "2026-06-30")]),
@@ -224,11 +238,12 @@ def test_an_instalment_is_quantity_and_price_with_vat(quantity: int, price: str,
         (CUT, MAY, []),  # it is in the plan
         (membership(withdrawn_on=date(2026, 5, 10)), APRIL, [(Step.WITHDRAW, date(2026, 5, 11))]),  # renewed before
         (membership(withdrawn_on=date(2026, 5, 10)), date(2026, 5, 20), []),  # in the plan, late
-        (YEARLY, date(2026, 4, 17), [(Step.END, MAY)]),
-        (membership(erased=True), APRIL, [(Step.END, MAY)]),
-        (membership(status=Status.ENDED, auto_renew=False), APRIL, []),
+        (replace(YEARLY, withdrawn_on=APRIL), date(2026, 4, 17), [(Step.WITHDRAW, MAY)]),
+        (YEARLY, date(2026, 4, 17), []),  # it ends as agreed
         (replace(CUT, status=Status.WITHDRAWN), APRIL, []),
     ],
 )
-def test_how_it_will_end_is_foreseen(subject: Membership, day: date, coming: list[tuple[Step, date]]) -> None:
+def test_a_withdrawal_that_takes_effect_soon_is_foreseen(
+    subject: Membership, day: date, coming: list[tuple[Step, date]]
+) -> None:
     assert foreseen(subject, on(day), 14) == coming

@@ -492,7 +492,7 @@ STEPS = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(live_from=st.sampled_from((None, None, "2026-05-15")), history=STEPS)
 def test_sql_selects_each_membership_for_which_the_rule_has_a_step(
     home: Path, live_from: str | None, history: list[tuple[Any, ...]]
