@@ -38,7 +38,7 @@ def remove_drafts() -> int:
     removed = 0
     with transaction() as db:
         erasure.await_writers(db)
-        for draft in _folder().glob(f"{gettempprefix()}????????"):
+        for draft in _folder().rglob(f"{gettempprefix()}????????"):
             draft.unlink(missing_ok=True)
             removed += 1
     return removed
