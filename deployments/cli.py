@@ -289,6 +289,32 @@ def open_cards(*, on: date | None = None, xlsx: Path | None = None) -> None:
     show.open_cards_on(on, xlsx)
 
 
+@show.command
+def collections() -> None:
+    """Files of instalments that charge runs made, the last one first: when, how many, how much."""
+    read_settings()
+    from deployments import show
+
+    show.collections()
+
+
+@show.command
+def collection(message_id: str, *, file: Path | None = None) -> None:
+    """A file of instalments: what was charged by it, and how that stands.
+
+    Parameters
+    ----------
+    message_id
+        As listed; the bank knows it by that.
+    file
+        Write the file itself, with names and accounts, to this place instead.
+    """
+    read_settings()
+    from deployments import show
+
+    show.collection(message_id, file)
+
+
 outbox = App(name="outbox", help="Messages that wait or need a decision.")
 app.command(outbox)
 

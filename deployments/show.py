@@ -5,7 +5,16 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from lifecycle.persistence import card_documents, crm, customers, open_cards, operators, outbox, reseller_report
+from lifecycle.persistence import (
+    card_documents,
+    charge_run,
+    crm,
+    customers,
+    open_cards,
+    operators,
+    outbox,
+    reseller_report,
+)
 from lifecycle.persistence.card_documents import DocumentErased
 from lifecycle.persistence.database import Transaction, transaction
 from lifecycle.rendering import billing_card
@@ -14,6 +23,7 @@ from lifecycle.rendering import reseller_report as rendering
 from lifecycle.rendering.locales import customer_name
 from lifecycle.rules.billing_card import print_form
 from lifecycle.rules.calendar import month_of
+from lifecycle.rules.charge_run import Figures
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.outbox import State
 from lifecycle.rules.payment import Purpose
@@ -215,6 +225,37 @@ def open_cards_on(day: date | None, xlsx: Path | None) -> None:
         print(f"suspended  {service.code}  since {service.since}  {owed}")
     for payment in found.unassigned:
         print(f"unassigned  payment {payment.id}  {payment.received_on}  {payment.left} {payment.currency}")
+
+
+def collections() -> None:
+    """A line for each file."""
+    with transaction() as db:
+        for made in charge_run.listed(db):
+            erased = "" if made.is_stored else "  removed: somebody in it is erased"
+            print(f"{made.business_date}  {_figures(made.figures)}{erased}")
+
+
+def _figures(file: Figures) -> str:
+    amount = f"{file.number:6} instalments {file.total:>14} {file.currency}"
+    return f"{file.message_id:26} {file.kind:4} {amount}  to be collected on {file.collect_on}"
+
+
+def collection(message_id: str, file: Path | None) -> None:
+    """What is in a file and how each instalment stands now, or the file itself."""
+    with transaction() as db:
+        found = charge_run.find(db, message_id)
+    if found is None:
+        raise BadInput(
+            [Finding("MESSAGE_ID", f"{message_id!r} is no file's", "one that `lifecycle show collections` lists")]
+        )
+    if file is None:
+        print(_figures(found.file.figures))
+        for each in found.submitted:
+            print(f"    I{each.id}  {each.subscription}  due {each.due_on}  {each.amount:>10}  {each.status}")
+    elif found.document is None:
+        raise BadInput([Finding("MESSAGE_ID", "the file is removed: somebody in it is erased", "another one's")])
+    else:
+        file.write_bytes(found.document)
 
 
 def messages(states: list[State], most: int) -> None:

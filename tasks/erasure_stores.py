@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 from lifecycle.persistence import erasure_traces, installation
 from lifecycle.persistence.database import transaction
 from lifecycle.rules.documents import Document, DocumentFate
-from tasks import appointments_report, open_cards_report, withdrawal_report
+from tasks import appointments_report, charge_run, open_cards_report, withdrawal_report
 from tasks.delivery import forget_mails
 from tasks.documents import remove_drafts, there_are
 from tasks.runs import forget_parameters
@@ -29,6 +29,9 @@ MADE_ANEW: dict[Document, Callable[..., Any]] = {
     Document.WITHDRAWALS: withdrawal_report.rewrite,
 }
 """How a document is made anew, by the days it is about."""
+
+STORED: dict[Document, Callable[[], set[str]]] = {Document.COLLECTION: charge_run.stored}
+"""The names of those of which the tables hold what is in them."""
 
 
 @task(cache_policy=NO_CACHE, retries=3, retry_delay_seconds=[10, 30, 60])
@@ -50,8 +53,11 @@ def clear_documents() -> Counter[str]:
     """Do with the documents that there are what is said of their kinds. Returns how many, by what was done."""
     cleared = Counter({"drafts of documents removed": remove_drafts()})
     for document in Document:
+        stored = STORED[document]() if document.fate is DocumentFate.REMOVED_WITH_ITS_ROW else set()
         for path in sorted(there_are(document)):
-            if document.fate is DocumentFate.REMOVED:
+            if path.name in stored:
+                continue
+            if document.fate in {DocumentFate.REMOVED, DocumentFate.REMOVED_WITH_ITS_ROW}:
                 path.unlink(missing_ok=True)
                 cleared["documents removed"] += 1
             elif document.fate is DocumentFate.MADE_ANEW:

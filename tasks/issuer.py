@@ -2,6 +2,7 @@
 
 from lifecycle.rendering.templates import Issuer
 from lifecycle.rules.billing_card import Payee
+from lifecycle.rules.charge_run import Creditor
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.licence_notice import Contact
 from lifecycle.rules.unsubscribing import Unsubscribing, token_of
@@ -26,6 +27,21 @@ def payee() -> Payee:
     if not ours.iban:
         raise BadInput([Finding("LIFECYCLE_ISSUER__IBAN", "is missing", "the account that cards are paid to")])
     return Payee(ours.beneficiary or ours.name, ours.iban, ours.bic)
+
+
+def creditor() -> Creditor:
+    """Who collects by SEPA direct debit. Raises BadInput for everything that the settings do not say."""
+    ours = settings().issuer
+    needed = {
+        "CREDITOR_ID": (ours.creditor_id, "the identifier under which the bank lets us collect"),
+        "IBAN": (ours.iban, "the account that direct debits are paid to"),
+        "NAME": (ours.beneficiary or "name" in ours.model_fields_set, "the account's holder"),
+    }
+    if settings().policy.debit_schema == "pain.008.001.02":
+        needed["BIC"] = ours.bic, "the BIC of our bank, which pain.008.001.02 asks for"
+    if missing := {name: expected for name, (given, expected) in needed.items() if not given}:
+        raise BadInput([Finding(f"LIFECYCLE_ISSUER__{name}", "is missing", it) for name, it in missing.items()])
+    return Creditor(ours.beneficiary or ours.name, ours.iban, ours.bic, ours.creditor_id)
 
 
 def unsubscribing(message_id: int) -> Unsubscribing:

@@ -13,6 +13,7 @@ class DocumentFate(StrEnum):
 
     MADE_ANEW = "made anew: the same figures, with the unknown customer"
     REMOVED = "removed: it can be made anew"
+    REMOVED_WITH_ITS_ROW = "removed where it names somebody who is erased, as what its table holds of it"
     KEPT = "kept: it holds codes and figures"
 
 
@@ -33,6 +34,11 @@ class Document(Enum):
     CERTIFICATE = "erasure-{}-{}.pdf", "what an erasure did, in figures, and who approved it", DocumentFate.KEPT
     CONSENTS = "consents-{}.xlsx", "codes of customers, and what they consented to, in figures", DocumentFate.KEPT
     MAILING_LIST = "mailings/{}-{}-{}.csv", "codes of customers, and whether a mailing went to them", DocumentFate.KEPT
+    COLLECTION = (
+        "collections/{}",
+        "names, accounts and amounts of those who are charged, for the bank; cards for the payment provider",
+        DocumentFate.REMOVED_WITH_ITS_ROW,
+    )
     EXAMPLE = "examples/{}", "reports and cards that the demo shows, with names", DocumentFate.REMOVED
 
     def __init__(self, pattern: str, holds: str, fate: DocumentFate) -> None:

@@ -87,6 +87,8 @@ def test_the_server_knows_how_runs_of_a_deployment_may_overlap(client: SyncPrefe
         "gdpr-erasure-batch": "ENQUEUE",
         "erasure-upkeep": "CANCEL_NEW",
         "membership-withdrawal": "ENQUEUE",
+        "charge-run": "ENQUEUE",
+        "settle-instalment": "ENQUEUE",
     }
 
 
