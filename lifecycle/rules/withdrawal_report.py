@@ -110,12 +110,12 @@ class Withdrawals:
 
     @property
     def by_month(self) -> list[Month]:
-        """The months in which anybody was a member or withdrew."""
+        """Every month, from the first to the last in which anybody was a member or withdrew."""
         found = self._in_months
+        told = {month for month, active in self.active.items() if active} | found.keys()
         return [
             Month(month, Tally.of(found[month]), self.active.get(month))
-            for month in months(self.first, self.last)
-            if found[month] or self.active.get(month)
+            for month in (months(min(told), max(told)) if told else [])
         ]
 
     @property

@@ -78,7 +78,7 @@ def test_it_is_in_the_installations_language(
 ) -> None:
     book = opened(locale)
     assert book.sheetnames == sheets
-    assert [len(list(below(book, table, sheets[0]))) for table in tables] == [5, 2, 2, 2]
+    assert [len(list(below(book, table, sheets[0]))) for table in tables] == [7, 2, 2, 2]
     assert [row[1].value for row in book[sheets[1]].iter_rows(min_row=2)] == [HOSTILE, HOSTILE, unknown]
 
 
@@ -95,6 +95,8 @@ def test_the_figures_of_the_summary() -> None:
     assert list(below(book, "By month"))[1:] == [
         ["2026-01", 1, 1, 2, 16, 0.125],
         ["2026-02", 0, 0, 0, 14, 0],
+        ["2026-03", 0, 0, 0, 0],
+        ["2026-04", 0, 0, 0],
         ["2026-05", 1, 1, 1],
         ["Total", 2, 2, 3],
     ]
@@ -123,7 +125,7 @@ def test_a_membership_is_a_typed_line() -> None:
 def test_the_chart_draws_the_months_without_their_total() -> None:
     [chart] = [name for name in ZipFile(BytesIO(workbook(FOUND, "en"))).namelist() if "charts/chart" in name]
     drawn = ZipFile(BytesIO(workbook(FOUND, "en"))).read(chart).decode()
-    assert [drawn.count(f"Summary!${column}$6:${column}$8") for column in "ADF"] == [2, 1, 1]
+    assert [drawn.count(f"Summary!${column}$6:${column}$10") for column in "ADF"] == [2, 1, 1]
 
 
 def test_without_any_month_there_is_no_chart_and_the_tables_say_none() -> None:

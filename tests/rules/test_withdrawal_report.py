@@ -41,13 +41,21 @@ def test_the_share_of_a_month_is_of_those_active_on_its_first_day() -> None:
         Month(first(1), Tally(1, 1, 2), 8),
         Month(first(2), Tally(2, 2, 2), 6),
         Month(first(3), Tally(0, 0, 0), 4),
+        Month(first(4), Tally(0, 0, 0), 0),
+        Month(first(5), Tally(0, 0, 0), None),
         Month(first(6), Tally(1, 1, 1), None),
     ]
-    assert [month.share for month in FOUND.by_month] == [Fraction(1, 4), Fraction(1, 3), 0, None]
+    assert [month.share for month in FOUND.by_month] == [Fraction(1, 4), Fraction(1, 3), 0, None, None, None]
 
 
 def test_where_none_was_active_there_is_no_share() -> None:
     assert Month(first(1), Tally(1, 1, 1), 0).share is None
+
+
+def test_months_before_the_first_member_and_after_the_last_are_left_out() -> None:
+    found = Withdrawals(first(1), first(9), first(9), [], {first(1): 0, first(2): 3, first(3): 0})
+    assert [month.first for month in found.by_month] == [first(2)]
+    assert Withdrawals(first(1), first(9), first(9), [], {first(1): 0}).by_month == []
 
 
 def test_a_customer_counts_once_in_all_and_so_does_a_withdrawal() -> None:
