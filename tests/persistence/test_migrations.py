@@ -1,6 +1,7 @@
 """Migrations over a database that has been at work."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -114,3 +115,35 @@ def test_consents_can_be_taken_back_out_and_brought_in_again(worked: Engine) -> 
     assert rows(worked, BEFORE) == before
     migrated(worked, "head")
     assert rows(worked, CONTACTS) == logged
+
+
+HELD = """
+INSERT INTO products (code, name, policy, period_months, price, currency, vat_rate)
+SELECT policy, '', policy, 12, 1, 'EUR', 22 FROM unnest(ARRAY['licence', 'service', 'membership', 'custom']) AS policy;
+INSERT INTO subscriptions (code, customer_id, product_id, anchor, quantity, auto_renew, charge_method)
+SELECT policy, (SELECT min(id) FROM customers), id, '2026-01-01', 1, false, 'sepa' FROM products;
+INSERT INTO terms (subscription_id, starts_on, expires_on) SELECT id, anchor, '2026-12-31' FROM subscriptions;
+INSERT INTO subscription_status (subscription_id, expires_on, due_on)
+SELECT id, '2026-12-31', CASE code WHEN 'licence' THEN '2027-04-01'::date WHEN 'service' THEN '2027-01-01' END
+FROM subscriptions
+"""
+STANDINGS = "SELECT code, due_on FROM subscription_status JOIN subscriptions ON id = subscription_id ORDER BY code"
+
+
+def test_memberships_are_swept_from_the_day_after_their_expiry_and_not_before_the_upgrade(worked: Engine) -> None:
+    migrated(worked, "0005")
+    with worked.begin() as db:
+        for statement in HELD.split(";"):
+            db.execute(text(statement))
+    before = rows(worked, STANDINGS)
+    assert before == [
+        ("custom", None),
+        ("licence", date(2027, 4, 1)),
+        ("membership", None),
+        ("service", date(2027, 1, 1)),
+    ]
+    migrated(worked, "head")
+    assert dict(rows(worked, STANDINGS)) == dict(before) | {"membership": date(2027, 1, 1)}
+    with worked.begin() as db:
+        command.downgrade(database.alembic_config(db), "0005")
+    assert rows(worked, STANDINGS) == before
