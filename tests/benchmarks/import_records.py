@@ -19,7 +19,7 @@ TABLES = [table for table in metadata.sorted_tables if table.name in FILES]
 
 def bench(scale: float) -> list[Figure]:
     subscriptions = max(1_000, round(1_000_000 * scale))
-    bare, first, again, such = (Stopwatch() for _ in range(4))
+    bare, first, again, such, owed = (Stopwatch() for _ in range(5))
     folder = settings().home / "large"
     sample.write_large(folder, max(1, round(1_000 * scale)), subscriptions, subscriptions // 10)
     with transaction() as db, bare.running():
@@ -35,6 +35,9 @@ def bench(scale: float) -> list[Figure]:
     with transaction() as db, such.running():
         _copy_rows(db, folder)
         db.rollback()
+    plans = _plans(folder, subscriptions)
+    with owed.running():
+        import_files.fn(plans, datetime.now(UTC), dry_run=False)
     customers = f"{subscriptions:,} customers with a licence"
     keyed, plain = "COPY of the rows, same keys and indexes", "COPY of the files, no keys nor indexes"
     return [
@@ -42,7 +45,21 @@ def bench(scale: float) -> list[Figure]:
         Figure("  the same", first.seconds, "s", plain, bare.seconds),
         Figure(f"{customers} imported again", again.seconds, "s", plain, bare.seconds),
         Figure("  peak memory", peak, "MB"),
+        Figure(f"{subscriptions:,} instalments imported", owed.seconds, "s"),
     ]
+
+
+def _plans(folder: Path, instalments: int) -> Path:
+    """So many instalments, twelve for each of the first subscriptions: all of these are memberships now."""
+    with transaction() as db:
+        db.execute(text("UPDATE products SET policy = 'membership'"))
+        held = db.execute(
+            text("SELECT code FROM subscriptions ORDER BY id LIMIT :number"), {"number": instalments // 12}
+        )
+        file = folder / "instalments.csv"
+        rows = (f"{code},2026-{month:02}-01,12.20\n" for code in held.scalars() for month in range(1, 13))
+        file.write_text("subscription,due_on,amount\n" + "".join(rows))
+    return file
 
 
 def _copy_files(db: Connection, folder: Path) -> None:
