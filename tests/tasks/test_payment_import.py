@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lifecycle.rules.findings import BadInput
 from lifecycle.rules.payment import Verdict
 from tasks.import_records import import_files
 from tasks.payment_import import Outcome, foresee_payments, import_payments
+from tests import cast
 from tests.paying import CARDS, DAY, HEADER, NOW, bring, credit, open_cards, ref, rows, statement, states, written
 from tests.sweeping import started
 
@@ -157,6 +159,17 @@ def test_a_line_that_was_renewed_or_stands_elsewhere_is_not_payable_again(cards:
         WHERE number IN ('PF-2026-000124', 'PF-2026-000127')""")
         == [("open", False)] * 2
     )
+
+
+def test_what_was_withdrawn_from_is_not_renewed_by_an_old_card(cards: Path) -> None:
+    """Its product has become one of memberships since the card."""
+    with transaction() as db:
+        customer, held = db.execute(text("SELECT customer_id, id FROM subscriptions WHERE code = 'S124'")).one()
+        cast.action_type(db)
+        cast.withdrawal(db, customer, [held], date(2029, 12, 31))
+    before = rows("SELECT count(*) FROM terms")
+    bring(cards, f"B1,2026-04-01,61,EUR,{ref(124)},,")
+    assert (states()[124][0], rows("SELECT count(*) FROM terms")) == ("paid", before)
 
 
 @pytest.mark.parametrize("state", ["void", "paid"])
