@@ -8,8 +8,9 @@ from datetime import date
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-# Pixels: the width of a month and of its bar, the edge, where the longest bar ends and where all stand.
-_COLUMN, _BAR, _EDGE, _TOP, _BASE = 38, 24, 16, 84, 190
+# Pixels: the width of a month and of its bar, the edge, where the longest bar ends and where all stand; the width of a
+# letter of the title, which is longer than a few months are wide.
+_COLUMN, _BAR, _EDGE, _TOP, _BASE, _LETTER = 38, 24, 16, 84, 190, 9
 
 _PAST, _CURRENT, _AHEAD = "#8a939e", "#b93a12", "#2b6cb0"
 
@@ -23,7 +24,7 @@ def monthly(title: str, per_month: Sequence[tuple[date, int]], current: date) ->
     longest = max(count for _, count in per_month)
     bars = [_bar(_EDGE + _COLUMN * at, m, n, longest, this_month) for at, (m, n) in enumerate(per_month)]
     years = [_year(_EDGE + _COLUMN * at, m) for at, (m, _) in enumerate(per_month) if at == 0 or m.month == 1]
-    width = 2 * _EDGE + _COLUMN * len(per_month)
+    width = 2 * _EDGE + max(_COLUMN * len(per_month), _LETTER * len(title))
     facts = ", ".join(f"{_MONTHS[m.month - 1]} {m.year}: {n}" for m, n in per_month)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="232" viewBox="0 0 {width} 232" role="img" '

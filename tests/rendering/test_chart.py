@@ -79,3 +79,11 @@ def test_the_chart_is_small_and_tells_its_figures_to_screen_readers() -> None:
 def test_the_chart_needs_nothing_from_outside() -> None:
     svg = monthly(TITLE, [(month, 1) for month in MONTHS], CURRENT).replace('xmlns="http://www.w3.org/2000/svg"', "")
     assert not any(sign in svg for sign in ("http", "href", "url(", "<script", "<style", "<image"))
+
+
+def test_a_title_that_is_longer_than_its_months_is_not_cut_off() -> None:
+    widths = [
+        int(ElementTree.fromstring(monthly(title, [(CURRENT.replace(day=1), 1)], CURRENT)).get("width", ""))
+        for title in ("Few", TITLE)
+    ]
+    assert widths == [70, 2 * 16 + 9 * len(TITLE)]
