@@ -3,6 +3,7 @@
 import email
 import json
 import re
+import time
 from collections.abc import Iterator
 from datetime import date
 from email import policy
@@ -13,6 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 from playwright.sync_api import Page, expect
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import Artifact
 from sqlalchemy import Engine, text
 
 from deployments import deploy, launcher, show
@@ -48,12 +50,15 @@ def a_customer(db: Any, code: str) -> None:
     db.execute(text(submitted), {"id": plan})
 
 
-def question(client: SyncPrefectClient, run_id: UUID, number: int) -> None:
-    """Wait until the run asks for so many-th time."""
+def preview(client: SyncPrefectClient, run_id: UUID, number: int) -> Artifact:
+    """Wait until the run has shown and asked so many-th time. Returns what it shows."""
     assert state_reached(client, run_id, suspended=True) == "Suspended"
-    for _ in range(100):
-        if sum("-schema" in one.key for one in client.filter_flow_run_input(run_id, "suspended-", 20, set())) == number:
-            return
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        asked = sum("-schema" in one.key for one in client.filter_flow_run_input(run_id, "suspended-", 20, set()))
+        # The summary comes last: the run is suspended before its process ends.
+        if asked == number == len(shown := summary_artifacts(client, run_id)):
+            return shown[-1]
     pytest.fail("nothing is asked")
 
 
@@ -91,8 +96,7 @@ def test_in_the_browser_it_is_shown_asked_again_when_something_changed_and_done_
     with page.expect_response(re.compile("create_flow_run$")) as answer:
         page.get_by_role("button", name="Submit").click()
     run_id = UUID(answer.value.json()["id"])
-    question(client, run_id, 1)
-    page.goto(f"{running.ui}/artifacts/artifact/{summary_artifacts(client, run_id)[0].id}")
+    page.goto(f"{running.ui}/artifacts/artifact/{preview(client, run_id, 1).id}")
     expect(page.get_by_role("cell", name="MW-M: ends").first).to_be_visible()
     page.screenshot(path=tmp_path / "preview.png", full_page=True)
     with tables.begin() as db:
@@ -115,7 +119,7 @@ def test_in_the_browser_it_is_shown_asked_again_when_something_changed_and_done_
                 break
 
     resume("first")
-    question(client, run_id, 2)
+    preview(client, run_id, 2)
     resume("second")
     assert state_reached(client, run_id) == "Completed"
 
