@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, text
 
-from lifecycle.persistence import erasure, operators, subscription_status
+from lifecycle.persistence import erasure, subscription_status
 from lifecycle.persistence.contact import CONTRACTUAL
 from lifecycle.persistence.subscription_status import GIVEN, Learned
 from lifecycle.rules.instalments import Instalment, InstalmentStatus, total
@@ -34,9 +34,22 @@ from lifecycle.rules.membership_withdrawal import (
 from lifecycle.rules.outbox import State
 from lifecycle.rules.subscriptions import ChargeMethod, Policy, Status
 
-_ERASED = text("SELECT erased_on IS NOT NULL FROM customers WHERE code = :code")
-
-_ACTION_TYPE = text("SELECT base_type, in_agenda FROM action_types WHERE code = :code")
+_ASKED = text("""
+SELECT
+    (SELECT erased_on IS NOT NULL FROM customers WHERE code = :customer) AS erased,
+    ARRAY(SELECT code FROM operators WHERE code IN (:operator, :assigned_to)) AS operators,
+    base_type, in_agenda,
+    EXISTS (
+        SELECT FROM customers
+        JOIN withdrawals ON customer_id = customers.id
+        JOIN withdrawn_memberships ON withdrawal_id = withdrawals.id
+        JOIN subscriptions ON subscriptions.id = subscription_id
+        WHERE customers.code = :customer AND withdrawn_on = :on
+        GROUP BY withdrawal_id
+        HAVING array_agg(subscriptions.code ORDER BY subscriptions.code COLLATE "C") = cast(:memberships AS text[])
+    ) AS before
+FROM (SELECT) AS asked LEFT JOIN action_types ON code = :action_type
+""")
 
 # A contract goes on unless it was withdrawn from or is closed; and it does while something is still to be charged.
 _GOES_ON = """
@@ -72,33 +85,20 @@ SELECT subscription_id, id, due_on, amount, status FROM instalments
 WHERE subscription_id = ANY(:subscriptions) ORDER BY subscription_id, due_on
 """)
 
-_BEFORE = text("""
-SELECT EXISTS (
-    SELECT FROM withdrawals
-    JOIN customers ON customers.id = customer_id
-    JOIN withdrawn_memberships ON withdrawal_id = withdrawals.id
-    WHERE code = :customer AND withdrawn_on = :on
-    GROUP BY withdrawal_id HAVING array_agg(subscription_id ORDER BY subscription_id) = cast(:subscriptions AS bigint[])
-)
-""")
-
 
 def look(db: Connection, request: Request) -> Known:
     """What is known of what is asked for."""
-    action_type = db.execute(_ACTION_TYPE, {"code": request.action_type}).one_or_none()
-    memberships = _memberships(db, request.memberships)
     asked = {
         "customer": request.customer,
+        "memberships": sorted(request.memberships),
+        "action_type": request.action_type,
         "on": request.on,
-        "subscriptions": sorted(membership.id for membership in memberships),
+        "operator": request.operator,
+        "assigned_to": request.assigned_to,
     }
-    return Known(
-        erased=db.execute(_ERASED, {"code": request.customer}).scalar(),
-        memberships=memberships,
-        action_type=ActionType(*action_type) if action_type else None,
-        operators=operators.known(db, {request.operator, request.assigned_to}),
-        before=db.execute(_BEFORE, asked).scalar_one(),
-    )
+    row = db.execute(_ASKED, asked).one()
+    action_type = None if row.base_type is None else ActionType(row.base_type, row.in_agenda)
+    return Known(row.erased, _memberships(db, request.memberships), action_type, row.operators, row.before)
 
 
 def _memberships(db: Connection, codes: Sequence[str]) -> tuple[Membership, ...]:
@@ -297,7 +297,8 @@ def record(
     _cut(db, effects, request.on, learned)
     _change(db, InstalmentStatus.CANCELLED, (it for effect in effects for it in effect.removed))
     _change(db, InstalmentStatus.TO_BE_REFUNDED, (it for effect in effects for it in effect.to_be_refunded))
-    db.execute(_END, {"day": learned.day, "mandates": [effect.mandate for effect in effects if effect.mandate]})
+    if mandates := [effect.mandate for effect in effects if effect.mandate]:
+        db.execute(_END, {"day": learned.day, "mandates": mandates})
     return withdrawal
 
 
@@ -322,7 +323,8 @@ def _cut(db: Connection, effects: Sequence[Effect], on: date, learned: Learned) 
 
 
 def _change(db: Connection, status: InstalmentStatus, instalments: Iterable[Instalment]) -> None:
-    db.execute(_CHANGE, {"status": status, "instalments": [instalment.id for instalment in instalments]})
+    if ids := [instalment.id for instalment in instalments]:
+        db.execute(_CHANGE, {"status": status, "instalments": ids})
 
 
 def acknowledge(db: Connection, withdrawal: UUID, state: State, learned: Learned) -> str:

@@ -343,7 +343,7 @@ def test_asked_for_otherwise_it_is_refused() -> None:
     withdraw(BOTH)
     for otherwise in ({"on": date(2026, 4, 2)}, {"memberships": ("P1",)}):
         why = "memberships: P1 is withdrawn from already, its last day is 2026-04-01; expected one that is not"
-        assert why in refused(replace(BOTH, **otherwise))  # type: ignore[arg-type]
+        assert why in refused(replace(BOTH, **otherwise))
 
 
 def test_withdrawn_from_one_by_one_they_were_not_withdrawn_from_together() -> None:
