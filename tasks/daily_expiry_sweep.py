@@ -245,9 +245,10 @@ def execute(plan: Plan, portion: tuple[int, int], run_id: UUID, now: datetime) -
                 tomorrow = plan.business_date + timedelta(days=1)
                 look_on = decision.look_on if len(still) == len(decision.steps) else tomorrow
                 looks.append((subject.id, subject.expires_on, look_on))
-            for step in filter(todo.get, policy.steps):
-                policy.record(db, step, todo[step], run_id=run_id, now=now)
-                counts[step] += len(todo[step])
+            for step in policy.steps:
+                if theirs := todo[step]:
+                    policy.record(db, step, theirs, run_id=run_id, now=now)
+                    counts[step] += len(theirs)
         subscription_status.look_again(db, looks)
     counts[CHANGED_SINCE] = len(planned) - counts.total()
     return +counts

@@ -410,7 +410,7 @@ def test_before_the_go_live_nothing_is_done_and_then_once(home: Path, monkeypatc
         {Held.NOT_LIVE: ["M1", "M2", "Y1"]},
     )
     assert sweep(date(2026, 6, 9)) == {}
-    assert terms() == transitions() == []
+    assert (terms(), transitions()) == ([], [])
     assert sweep(date(2026, 6, 10)) == {Step.RENEW: 1, Step.WITHDRAW: 1, Step.END: 1}
     assert [due_on for _, due_on, _ in instalments()] == ["2026-05-01", "2026-06-01"]
 
