@@ -174,8 +174,8 @@ def _describe(summary: Summary, shown: Shown) -> None:
     if shown.before:
         summary.notes.append("withdrawn exactly so before: nothing is left to do")
         return
-    of_note = "as it was typed" if shown.request.note.strip() else "written by itself, and names the date"
-    summary.notes.append(f"withdrawal `{shown.digest}`; its last day is {shown.request.on}; its note is {of_note}")
+    note = "the note that was typed" if shown.request.note.strip() else "a note that names the date"
+    summary.notes.append(f"withdrawal `{shown.digest}`: the last day is {shown.request.on}; with {note}")
     summary.counts["planned: memberships withdrawn"] = len(shown.effects)
     summary.counts["planned: mandates ended"] = len({effect.mandate for effect in shown.effects} - {None})
     for what, _, number, _ in _sums(shown):
