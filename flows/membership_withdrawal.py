@@ -101,11 +101,11 @@ def _withdraw(summary: Summary, request: Request, confirm: str, waiting: UUID | 
     _describe(summary, shown)
     if summary.dry_run:
         return
-    if waiting and not shown.before:
-        if not _decided(summary, shown, waiting, again=before is not None):
+    if not shown.before:
+        if waiting is None:
+            _confirmed(summary, shown, confirm)
+        elif not _decided(summary, shown, waiting, again=before is not None):
             return
-    elif not shown.before:
-        _confirmed(summary, shown, confirm)
     summary.counts.update(withdraw(shown, summary.business_date, summary.run_id, now(), waiting))
     deliver_now(summary)
 
