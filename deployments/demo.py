@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from deployments import sample, sample_appointments, sample_consents, sample_hosting, show
+from deployments import sample, sample_appointments, sample_consents, sample_hosting, sample_memberships, show
 from deployments.launcher import Running
 from deployments.sample_hosting import Transfer
 from lifecycle.persistence import customers, mailing, operators, reseller_report, runs
@@ -66,6 +66,7 @@ def jobs(home: Path, imported: Path) -> Iterator[Job]:
     yield from _licences(imported / "sample")
     yield from _contacts(home)
     yield from _services(imported / "hosting", home / "bank")
+    yield from _memberships(imported / "memberships")
     yield from _erasure()
     yield Job("deliver-outbox", {}, "what was left to deliver")
 
@@ -98,6 +99,26 @@ def _contacts(home: Path) -> Iterator[Job]:
     yield Job("process-unsubscribes", {}, "an answer to it: the customer wants no more")
     yield Job("contact-customer", sample_consents.ANSWER, "a mail to one customer without consent, for a motive")
     yield Job("consent-report", {}, "what stands, what lapsed, on what customers were contacted")
+
+
+def _memberships(business: Path) -> Iterator[Job]:
+    sample_memberships.write_memberships(business)
+    yield Job("import-records", {"path": str(business)}, "memberships: plans in instalments, and from month to month")
+    yield _sweep(date(2019, 11, 1), "memberships from month to month: what was missed of them is made up, in order")
+    charged = {"business_date": "2019-11-01"}
+    yield Job("charge-run", charged, "what is due of them: a file for the bank, a list for the payment provider")
+    customer, left_on = sample_memberships.LEAVES, {"withdrawal_date": "2019-11-30", "business_date": "2019-11-02"}
+    asked = left_on | {
+        "customer": customer,
+        "memberships": f"Y{customer[1:]},B{customer[1:]}",
+        "action_type": sample_memberships.LEFT_CALL,
+        "operator": sample_appointments.ADMINISTRATOR,
+        "assigned_to": sample_appointments.CONSULTANT,
+    }
+    shows = "a customer withdraws: shown what stays owed and what goes, and confirmed"
+    yield Job("membership-withdrawal", asked, shows, lambda: {"decision": "withdraw"})
+    year = {"from_date": "2019-01-01", "to_date": "2019-12-31"}
+    yield Job("withdrawal-report", year, "who withdrew, by month, type and product")
 
 
 def _erasure() -> Iterator[Job]:

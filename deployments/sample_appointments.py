@@ -14,11 +14,14 @@ from lifecycle.rules.appointments import AppointmentStatus
 ADMINISTRATOR = "anna"
 """The operator who may confirm erasures."""
 
+CONSULTANT = "otto"
+"""An operator who may not, and has an agenda."""
+
 SETTINGS = {"LIFECYCLE_OPERATOR_SECRET": "of the demo, and of nothing else"}
 
 _OPERATORS = (
     (ADMINISTRATOR, "Anna Amministratrice", "anna@hosting.example", "true"),
-    ("otto", "Otto Operatore", "otto@hosting.example", "false"),
+    (CONSULTANT, "Otto Operatore", "otto@hosting.example", "false"),
 )
 _SUBJECTS = ("Demo", "Training, first part", "Installazione", "Assistenza in sede", "Παρουσίαση", "")
 _ENDED = (AppointmentStatus.ATTENDED, AppointmentStatus.ATTENDED, AppointmentStatus.ATTENDED,

@@ -28,6 +28,7 @@ SETTINGS = {
     "LIFECYCLE_ISSUER__IBAN": IBAN,
     "LIFECYCLE_ISSUER__BIC": "BLOPIT22",
     "LIFECYCLE_ISSUER__BENEFICIARY": "Lifecycle Hosting S.r.l.",
+    "LIFECYCLE_ISSUER__CREDITOR_ID": "IT66ZZZA1B2C3D4E5F6G7H8",
 }
 """By which it writes and is paid."""
 
