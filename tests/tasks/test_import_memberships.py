@@ -1,15 +1,16 @@
 """Mandates, instalments and action types from files; and what a withdrawal took away, which no file brings back."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.subscription_status import lock
+from lifecycle.persistence.tables import settlements
 from lifecycle.rules.findings import BadInput
 from tests import cast
 from tests.billing import rows
@@ -150,44 +151,47 @@ def test_a_subscriptions_mandate_is_taken_away_by_an_empty_value_only(business: 
     assert rows("SELECT mandate_id FROM subscriptions WHERE code = 'G1'") == [(None,)]
 
 
-@pytest.mark.parametrize(
-    ("held", "told", "becomes"),
-    [
-        # A status only moves forward; an amount changes only while it is due.
-        ("due", "11,due", ("11.00", "due")),
-        ("due", "11,submitted", ("11.00", "submitted")),
-        ("due", "10,paid", ("10.00", "paid")),
-        ("submitted", "10,due", ("10.00", "submitted")),
-        ("submitted", "11,submitted", ("10.00", "submitted")),
-        ("submitted", "11,paid", ("10.00", "paid")),
-        ("paid", "11,due", ("10.00", "paid")),
-        ("paid", "10,submitted", ("10.00", "paid")),
-        # What was removed or is to be refunded stays so.
-        ("cancelled", "11,paid", ("10.00", "cancelled")),
-        ("to_be_refunded", "11,paid", ("10.00", "to_be_refunded")),
-        # What the bank returned is owed again, until it is paid or submitted anew.
-        ("due, returned", "10,submitted", ("10.00", "due")),
-        ("due, returned", "11,submitted", ("11.00", "due")),
-        ("due, returned", "10,paid", ("10.00", "paid")),
-        ("submitted, returned", "10,paid", ("10.00", "paid")),
-    ],
-)
-def test_an_instalment_told_of_again_changes_forward_only(
-    business: Path, held: str, told: str, becomes: tuple[str, str]
-) -> None:
-    status, _, returned = held.partition(", ")
+TOLD_AGAIN = [
+    # A status only moves forward; an amount changes only while it is due.
+    ("due", "11,due", "11.00", "due"),
+    ("due", "11,submitted", "11.00", "submitted"),
+    ("due", "10,paid", "10.00", "paid"),
+    ("submitted", "10,due", "10.00", "submitted"),
+    ("submitted", "11,submitted", "10.00", "submitted"),
+    ("submitted", "11,paid", "10.00", "paid"),
+    ("paid", "11,due", "10.00", "paid"),
+    ("paid", "10,submitted", "10.00", "paid"),
+    # What was removed or is to be refunded stays so.
+    ("cancelled", "11,paid", "10.00", "cancelled"),
+    ("to_be_refunded", "11,paid", "10.00", "to_be_refunded"),
+    # What the bank returned is owed again, until it is paid or submitted anew.
+    ("due, returned", "10,submitted", "10.00", "due"),
+    ("due, returned", "11,submitted", "11.00", "due"),
+    ("due, returned", "10,paid", "10.00", "paid"),
+    ("submitted, returned", "10,paid", "10.00", "paid"),
+]
+
+
+def test_an_instalment_told_of_again_changes_forward_only(business: Path) -> None:
+    days = [date(2026, 9, 1) + timedelta(days=number) for number in range(len(TOLD_AGAIN))]
     with transaction() as db:
-        db.execute(text("UPDATE instalments SET status = :status WHERE due_on = '2026-08-01'"), {"status": status})
-        if returned:
-            db.execute(
-                text("""
-                INSERT INTO settlements (instalment_id, outcome, operator, business_date)
-                SELECT id, 'returned', 'anna', '2026-08-05' FROM instalments""")
-            )
-    changed = becomes != ("10.00", status)
-    counts = {"instalments changed" if changed else "instalments unchanged": 1}
-    assert bring(business, {"instalments": f"{INSTALMENTS}G1,2026-08-01,{told}\n"}, LATER) == counts
-    assert instalments()[-1] == (date(2026, 8, 1), Decimal(becomes[0]), "CHF", becomes[1])
+        membership = db.execute(text("SELECT id FROM subscriptions WHERE code = 'G1'")).scalar_one()
+        for day, (held, *_) in zip(days, TOLD_AGAIN, strict=True):
+            status, _, returned = held.partition(", ")
+            owed = cast.instalment(db, membership, day, "10", status, currency="CHF")
+            if returned:
+                db.execute(
+                    insert(settlements).values(instalment_id=owed, outcome=returned, operator="anna", business_date=day)
+                )
+    file = "".join(f"G1,{day},{told}\n" for day, (_, told, *_) in zip(days, TOLD_AGAIN, strict=True))
+    changed = sum(("10.00", held.partition(", ")[0]) != (amount, status) for held, _, amount, status in TOLD_AGAIN)
+    assert bring(business, {"instalments": f"{INSTALMENTS}{file}"}, LATER) == {
+        "instalments changed": changed,
+        "instalments unchanged": len(TOLD_AGAIN) - changed,
+    }
+    assert [(str(amount), status) for day, amount, _, status in instalments() if day in days] == [
+        (amount, status) for _, _, amount, status in TOLD_AGAIN
+    ]
 
 
 # What is wrong
