@@ -49,8 +49,15 @@ def document(collection: Collection, creditor: Creditor, schema: str, made_at: d
     follows = _schema(schema)
     if not follows.validate(made):
         log: Any = follows.error_log
-        raise InvalidDocument(f"{schema}: {log.last_error.path}, {log.last_error.type_name}")
+        raise InvalidDocument(f"{schema}: {_place(made, log[0].path)}, {log[0].type_name}")
     return etree.tostring(made, xml_declaration=True, encoding="UTF-8")
+
+
+def _place(made: Any, path: str) -> str:
+    """The element at `path`, and the instalment of which it is."""
+    (element,) = made.xpath(path)
+    whose = [debit.findtext("{*}PmtId/{*}EndToEndId") for debit in element.iterancestors("{*}DrctDbtTxInf")]
+    return " of ".join([etree.QName(element).localname, *whose])
 
 
 def _payment(debit: Debit) -> dict[str, object]:
