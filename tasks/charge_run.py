@@ -76,7 +76,7 @@ def look(order: Order) -> Due:
     with transaction() as db:
         found = persistence.due(db, order.day)
     looked = Due()
-    charged = []
+    charged: list[persistence.Due] = []
     for each in found:
         if each.method is ChargeMethod.TRANSFER:
             looked.counts[rules.TRANSFER] += 1
@@ -84,12 +84,16 @@ def look(order: Order) -> Due:
             looked.counts[rules.WITHDRAWN] += 1
         else:
             charged.append(each)
-    for (method, _), group in groupby(sorted(charged, key=lambda it: it[1:]), key=lambda it: (it.method, it.currency)):
+    for (method, _), group in groupby(sorted(charged, key=_of_a_file), key=_of_a_file):
         if method is ChargeMethod.SEPA:
             creditor()
         ids = [each.id for each in group]
         looked.portions += [ids[start : start + rules.MOST] for start in range(0, len(ids), rules.MOST)]
     return looked
+
+
+def _of_a_file(each: persistence.Due) -> tuple[str, str]:
+    return each.method, each.currency
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from lxml import etree
 from sqlalchemy import Connection, text
 
 from deployments import show
+from lifecycle.persistence import charge_run as persistence
 from lifecycle.persistence.database import transaction
 from lifecycle.rules import charge_run as rules
 from lifecycle.rules.charge_run import TRANSFER, WITHDRAWN, Reason
@@ -288,12 +289,12 @@ def test_a_withdrawal_that_waits_for_a_run_finds_it_submitted() -> None:
 
     with ThreadPoolExecutor(1) as threads:
         with transaction() as charging:
-            debits = tuple(rules.debits(charge_run.persistence.locked(charging, [1], DAY), DAY))
+            debits = tuple(rules.debits(persistence.locked(charging, [1], DAY), DAY))
             withdrawing = threads.submit(withdraw)
             await_waiting(charging)
             order = Order(DAY, datetime.now(UTC), started("charge-run", DAY), dry_run=False)
             collection = charge_run._collection(debits, order)
-            charge_run.persistence.store(charging, collection, b"", DAY, order.run_id, order.now)
+            persistence.store(charging, collection, b"", DAY, order.run_id, order.now)
         assert withdrawing.result() == "submitted"
 
 
