@@ -24,7 +24,7 @@ from lifecycle.settings import settings
 from tasks.documents import kept
 from tasks.retries import transient
 
-MOST = 250_000
+MOST = 100_000
 """Memberships in one report: what a spreadsheet program opens in reasonable time."""
 
 CHARTED_MONTHS = 24

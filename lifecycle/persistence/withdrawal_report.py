@@ -36,7 +36,7 @@ WITH version AS (
     ORDER BY subscription_id, starts_on DESC, terms.recorded_at DESC
 ), spell AS (
     SELECT unnest(range_agg(daterange(starts_on, expires_on, '[]'))) AS days
-    FROM version WHERE expires_on >= starts_on GROUP BY subscription_id
+    FROM version WHERE expires_on >= greatest(starts_on, cast(:oldest AS date)) GROUP BY subscription_id
 ), change AS (
     SELECT lower(days) AS day, 1 AS number FROM spell
     UNION ALL SELECT upper(days), -1 FROM spell
@@ -59,6 +59,6 @@ def read(db: Connection, first: date, last: date, as_of: date, zone: ZoneInfo, m
     rows = ((*rest, done_at.astimezone(zone)) for *rest, done_at in found)
     listed = [Withdrawn(*row) for row in rows]
     begun = months(first, min(last, as_of))
-    asked = {"months": begun, "newest": max(begun, default=None), "until": until}
+    asked = {"months": begun, "oldest": min(begun, default=None), "newest": max(begun, default=None), "until": until}
     active = {row.day: row.active for row in db.execute(_ACTIVE, asked)}
     return Withdrawals(first, last, as_of, listed, active)
