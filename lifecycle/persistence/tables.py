@@ -38,12 +38,12 @@ from lifecycle.rules.billing_card import CardState
 from lifecycle.rules.contact import Basis, ContactChannel
 from lifecycle.rules.erasure import CandidateState, ErasureState, Fate
 from lifecycle.rules.instalments import InstalmentStatus, Settlement
-from lifecycle.rules.membership_withdrawal import CHARGED_BY_ITSELF, WithdrawalState
+from lifecycle.rules.membership_withdrawal import WithdrawalState
 from lifecycle.rules.outbox import Channel, State
 from lifecycle.rules.payment import Purpose
 from lifecycle.rules.plans import PlanState
 from lifecycle.rules.reseller_report import Section
-from lifecycle.rules.subscriptions import ChargeMethod, CustomerKind, Policy, Status
+from lifecycle.rules.subscriptions import CHARGED_BY_ITSELF, ChargeMethod, CustomerKind, Policy, Status
 
 metadata = MetaData(
     naming_convention={

@@ -16,15 +16,13 @@ from lifecycle.rules.calendar import SINCE_EVER
 from lifecycle.rules.findings import Finding
 from lifecycle.rules.instalments import Instalment, InstalmentStatus
 from lifecycle.rules.records import EVIDENCE, LAST_DAY, Malformed
-from lifecycle.rules.subscriptions import ChargeMethod, Policy, Status
+from lifecycle.rules.subscriptions import CHARGED_BY_ITSELF, ChargeMethod, Policy, Status
 
 BASE_TYPE = "withdrawal"
 """That the CRM action type must have."""
 
 ACKNOWLEDGEMENT = "withdrawal-acknowledged"
 """The kind of the mail to the customer."""
-
-CHARGED_BY_ITSELF = (ChargeMethod.SEPA, ChargeMethod.CARD)
 
 
 class WithdrawalState(StrEnum):

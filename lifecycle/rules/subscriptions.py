@@ -24,6 +24,10 @@ class ChargeMethod(StrEnum):
     CARD = "card"
 
 
+CHARGED_BY_ITSELF = (ChargeMethod.SEPA, ChargeMethod.CARD)
+"""Those that need nothing of the customer but a mandate or a card, once."""
+
+
 class Status(StrEnum):
     ACTIVE = "active"
     EXPIRED = "expired"
