@@ -11,7 +11,6 @@ from lifecycle.persistence import (
     crm,
     customers,
     open_cards,
-    operators,
     outbox,
     reseller_report,
 )
@@ -30,6 +29,7 @@ from lifecycle.rules.payment import Purpose
 from lifecycle.rules.records import shown
 from lifecycle.settings import settings
 from tasks.issuer import issuer, payee
+from tasks.operators import unknown
 
 Decision = Literal["sent", "again", "cancel"]
 
@@ -136,9 +136,8 @@ def _line(text: str | None) -> str:
 def agenda(operator: str, *, as_json: bool) -> None:
     """The CRM actions that are assigned to the operator, the newest first."""
     with transaction() as db:
-        if not operators.known(db, [operator]):
-            expected = "the code of one in operators.csv"
-            raise BadInput([Finding("OPERATOR", f"{operator!r} is no operator", expected)])
+        if findings := unknown(db, operator, "OPERATOR"):
+            raise BadInput(findings)
         found = crm.agenda(db, operator)
     if as_json:
         print(json.dumps({"operator": operator, "crm_actions": found}, default=_plain, ensure_ascii=False))

@@ -7,12 +7,12 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from lifecycle.persistence import operators
 from lifecycle.persistence import settle_instalment as persistence
 from lifecycle.persistence.database import transaction
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.instalments import Settlement
 from lifecycle.rules.settle_instalment import NotToSettle, becomes
+from tasks.operators import unknown
 from tasks.retries import transient
 
 
@@ -35,10 +35,8 @@ def settle(told: Told, day: date, now: datetime, run_id: UUID, *, dry_run: bool)
     with transaction() as db:
         subscription = persistence.subscription(db, told.subscription)
         standing = persistence.locked(db, subscription, told.due_on) if subscription else None
-        findings = [] if standing else [_unknown(told, known=subscription is not None)]
-        if not operators.known(db, [told.operator]):
-            problem = f"{told.operator!r} is no operator"
-            findings.append(Finding("operator", problem, "the code of one in operators.csv"))
+        findings = [] if standing else [_not_there(told, known=subscription is not None)]
+        findings += unknown(db, told.operator)
         status = None
         if standing:
             try:
@@ -55,7 +53,7 @@ def settle(told: Told, day: date, now: datetime, run_id: UUID, *, dry_run: bool)
     return f"{told.outcome}: now {status.replace('_', ' ')}"
 
 
-def _unknown(told: Told, *, known: bool) -> Finding:
+def _not_there(told: Told, *, known: bool) -> Finding:
     if not known:
         return Finding("subscription", f"{told.subscription!r} is no subscription's code", "a membership's code")
     problem = f"no instalment of {told.subscription} is due on {told.due_on}"
