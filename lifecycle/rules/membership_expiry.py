@@ -101,11 +101,13 @@ def decide(membership: Membership, terms: Terms) -> Decision[Step]:
         return Decision((), tomorrow, Held.NOT_LIVE)
     if membership.expires_on == last:
         return Decision((Step.END if membership.withdrawn_on is None else Step.WITHDRAW,), None)
+    is_over = last is not None and last < terms.day
     if add_months(membership.expires_on, MOST_MISSED_MONTHS) < terms.day:
-        return Decision((), tomorrow, Held.LONG_LAPSED)
+        # Nobody may renew what was withdrawn from: it would be left to a person for ever. It is listed, and closed.
+        return Decision((Step.WITHDRAW,) if is_over else (), None if is_over else tomorrow, Held.LONG_LAPSED)
     if membership.amount > MOST:
         return Decision((), tomorrow, Held.TOO_MUCH)
-    if last is not None and last < terms.day:
+    if is_over:
         return Decision((Step.RENEW, Step.WITHDRAW), None)
     return Decision((Step.RENEW,), tomorrow)
 

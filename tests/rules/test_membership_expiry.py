@@ -195,13 +195,18 @@ def test_what_is_due(subject: Membership, day: date, steps: tuple[Step, ...]) ->
         (membership(), date(2027, 5, 1), Held.LONG_LAPSED),  # and a day
         (membership(date(2024, 2, 29)), date(2025, 2, 28), None),
         (membership(date(2024, 2, 29)), date(2025, 3, 1), Held.LONG_LAPSED),
-        (membership(withdrawn_on=date(2026, 5, 15)), date(2027, 5, 1), Held.LONG_LAPSED),  # a term is missing still
+        (membership(withdrawn_on=date(2027, 5, 1)), date(2027, 5, 1), Held.LONG_LAPSED),  # on its last day
         (membership(price="999999999999.99"), MAY, Held.TOO_MUCH),  # one such does not stop the others
     ],
 )
 def test_what_may_be_a_mistake_is_left_to_a_person(subject: Membership, day: date, held: Held | None) -> None:
     expected = Decision((), after(day), held) if held else Decision(RENEW, after(day))
     assert decide(subject, on(day)) == expected
+
+
+def test_what_was_withdrawn_from_and_lapsed_long_ago_is_listed_and_closed_as_nobody_may_renew_it() -> None:
+    subject = membership(withdrawn_on=date(2026, 5, 15))
+    assert decide(subject, on(date(2027, 5, 1))) == Decision(WITHDRAW, None, Held.LONG_LAPSED)
 
 
 @pytest.mark.parametrize(
