@@ -252,7 +252,7 @@ _CHANGE = text("UPDATE instalments SET status = :status WHERE id = ANY(:instalme
 _END = text("UPDATE mandates SET ended_on = :day WHERE code = ANY(:mandates)")
 
 
-# Withheld, its key is another: once it may leave, nothing is in its way.
+# What is withheld has a key of its own, as every message that never leaves.
 _ACKNOWLEDGE = text(f"""
 WITH asked AS (
     SELECT withdrawals.id, email, name, customer_id, basis, missing
