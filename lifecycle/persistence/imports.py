@@ -28,6 +28,7 @@ from sqlalchemy import (
     Text,
     UpdateBase,
     and_,
+    case,
     cast,
     delete,
     exists,
@@ -388,13 +389,17 @@ def _no_duty(db: Connection, staged: Table, findings: Findings) -> None:
     _add(db, rows, findings, "motives.csv", "duty", "must be true", f"{CONTRACT.code}: notices and cards rest on it")
 
 
-# What customers consented to stays what it was, and with it what contacts rested on, and what an action was.
+# What customers consented to stays what it was, and with it what contacts rested on, and what an action was. What is
+# owed under a membership stays in one currency: it is added up.
 _FIXED_BY_USE = {
     "action_types": exists().where(crm_actions.c.action_type == action_types.c.code),
     "consent_types": exists().where(consents.c.consent_type_id == consent_types.c.id),
     "motives": exists().where(contacts.c.motive == motives.c.code),
+    "products": exists().where(
+        instalments.c.subscription_id == subscriptions.c.id, subscriptions.c.product_id == products.c.id
+    ),
 }
-_FREE = {"code", "title", "description", "in_agenda"}
+_FREE = {"code", "title", "description", "in_agenda", "name", "policy", "period_months", "price", "vat_rate"}
 
 
 def _redefined(
@@ -404,7 +409,8 @@ def _redefined(
     rows = (
         select(staged.c.line, func.coalesce(cast(new, Text), ""))
         .join(target, target.c.code == staged.c.code)
-        .where(new.is_distinct_from(target.c[column]), used)
+        # In a CASE: whether it is in use is looked up where something is new, and that is hardly ever.
+        .where(case((new.is_distinct_from(target.c[column]), used), else_=False))
     )
     problem, expected = "is not what was in use", "as before, or another code"
     _add(db, rows, findings, f"{target.name}.csv", column, problem, expected)

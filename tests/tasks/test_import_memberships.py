@@ -244,6 +244,15 @@ def test_what_an_action_of_the_crm_history_was_cannot_be_redefined(business: Pat
     assert used == {"action_types changed": 2}
 
 
+def test_what_is_owed_stays_in_its_currency(business: Path) -> None:
+    given = "code,name,policy,period_months,price,currency,vat_rate\n"
+    euros = f"{given}GYM,Gym,membership,12,35,EUR,22\n"
+    assert refused(business, products=euros) == [("products.csv", 2, "currency", "is not what was in use")]
+    with transaction() as db:
+        db.execute(text("DELETE FROM instalments"))
+    assert bring(business, {"products": euros}, LATER) == {"products changed": 1}
+
+
 # After a withdrawal
 
 
