@@ -113,9 +113,12 @@ def decide(membership: Membership, terms: Terms) -> Decision[Step]:
 
 
 def foreseen(membership: Membership, terms: Terms, days: int) -> list[tuple[Step, date]]:
-    """When it will be withdrawn, if that is in the next `days` after the sweep's day."""
-    last = membership.last_day
-    if membership.status in _CLOSED or membership.withdrawn_on is None or last is None:
+    """When it will be withdrawn, if that is in the next `days` after the sweep's day.
+
+    Of what ends before its withdrawal date, as it is renewed no more since, nothing is said before it is due.
+    """
+    last = membership.withdrawn_on
+    if membership.status in _CLOSED or last is None or last != membership.last_day:
         return []
     on = last + timedelta(days=1)
     return [(Step.WITHDRAW, on)] if timedelta() < on - terms.day <= timedelta(days=days) else []

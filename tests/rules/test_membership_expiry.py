@@ -244,6 +244,7 @@ def test_an_instalment_is_quantity_and_price_with_vat(quantity: int, price: str,
         (membership(withdrawn_on=date(2026, 5, 10)), APRIL, [(Step.WITHDRAW, date(2026, 5, 11))]),  # renewed before
         (membership(withdrawn_on=date(2026, 5, 10)), date(2026, 5, 20), []),  # in the plan, late
         (replace(YEARLY, withdrawn_on=APRIL), date(2026, 4, 17), [(Step.WITHDRAW, MAY)]),
+        (replace(YEARLY, withdrawn_on=date(2026, 5, 10)), APRIL, []),  # in the plan of tomorrow
         (YEARLY, date(2026, 4, 17), []),  # it ends as agreed
         (replace(CUT, status=Status.WITHDRAWN), APRIL, []),
     ],

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
@@ -494,6 +494,7 @@ STEPS = st.lists(
 
 @hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(live_from=st.sampled_from((None, None, "2026-05-15")), history=STEPS)
+@example(live_from=None, history=[("withdrawn", 0, 15), ("resold", 1, False), ("swept", 8)])  # not renewed any more
 def test_sql_selects_each_membership_for_which_the_rule_has_a_step(
     home: Path, live_from: str | None, history: list[tuple[Any, ...]]
 ) -> None:
