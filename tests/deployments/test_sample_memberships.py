@@ -37,10 +37,10 @@ def test_they_are_imported_after_the_business_and_nothing_of_it_changes_but_mand
     }
     again = import_files.fn(home / "memberships", NOW, dry_run=False)
     assert not [what for what, number in again.items() if number and not what.endswith("unchanged")]
+    _assert_accounts_are_valid_and_some_are_shared()
 
 
-def test_their_accounts_are_valid_and_some_are_shared(home: Path) -> None:
-    import_files.fn(home / "memberships", NOW, dry_run=False)
+def _assert_accounts_are_valid_and_some_are_shared() -> None:
     for account, of_bank in rows("SELECT iban, bic FROM mandates WHERE kind = 'sepa'"):
         assert iban.is_valid(account)
         assert of_bank is None or bic.is_valid(of_bank)

@@ -1,6 +1,5 @@
 """Memberships swept on the database: renewed in time and up to the withdrawal date, each period charged for once."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from lifecycle.rules.plans import Held, PlanState
 from lifecycle.settings import settings
 from tasks import daily_expiry_sweep as sweeps
 from tests import cast, sweeping
+from tests.erasing import waits
 from tests.sweeping import at, carry_out, record_renewal, started, sweep
 
 APRIL, MAY = date(2026, 4, 30), date(2026, 5, 1)
@@ -363,18 +363,16 @@ def test_a_renewal_and_a_withdrawal_that_meet_act_one_after_the_other(home: Path
         "withdrawal": lambda db: withdraw(db, "M1", date(2026, 5, 10), at(MAY, 12)),
         "renewal": lambda db: _renew(db),
     }
-    done: list[object] = []
     others = {
-        "withdrawal": lambda: done.append(carry_out(made, run_id)),
+        "withdrawal": lambda: carry_out(made, run_id),
         "renewal": lambda: withdrawn("M1", date(2026, 5, 10), MAY),
     }
-    with transaction() as db:
-        acts[first](db)
-        other = threading.Thread(target=others[first])
-        other.start()
-        while not db.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one():
-            pass
-    other.join()
+    with ThreadPoolExecutor() as pool:
+        with transaction() as db:
+            acts[first](db)
+            other = pool.submit(others[first])
+            assert waits(other)
+        other.result()
     assert standings() == [("M1", "active", date(2026, 5, 10), date(2026, 5, 11))]
     assert [due_on for _, due_on, _ in instalments()] == ["2026-05-01"]
     assert terms()[-1] == ("M1", "2026-05-01", "2026-05-10")
