@@ -20,6 +20,9 @@ MOST = 10_000
 
 SEPA_CURRENCY = "EUR"
 
+MOST_AT_ONCE = Decimal("999999999.99")
+"""What one direct debit may ask for (EPC130-08), in euros. A card is charged no more either."""
+
 TRANSFER = "to be paid by transfer"
 WITHDRAWN = "owed after a withdrawal, not charged"
 
@@ -34,6 +37,7 @@ class Reason(StrEnum):
     NOT_SIGNED = "mandate is not signed"
     NO_ACCOUNT = "mandate without IBAN, or card without token"
     NO_EURO = "SEPA direct debit is in euros alone"
+    TOO_MUCH = "more than can be charged at once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,7 @@ def reason_against(charge: Charge, day: date) -> Reason | None:
         Reason.NOT_SIGNED: is_debit and (charge.mandate.signed_on is None or charge.mandate.signed_on > day),
         Reason.NO_ACCOUNT: not charge.mandate.account,
         Reason.NO_EURO: is_debit and charge.currency != SEPA_CURRENCY,
+        Reason.TOO_MUCH: charge.amount > MOST_AT_ONCE,
     }
     return next((reason for reason, holds in against.items() if holds), None)
 

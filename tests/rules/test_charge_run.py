@@ -35,6 +35,9 @@ BY_CARD = replace(CHARGE, method=CARD, mandate=A_CARD)
         (CHARGE, {}, {"signed_on": TOMORROW}, Reason.NOT_SIGNED),
         (CHARGE, {}, {"account": None}, Reason.NO_ACCOUNT),
         (CHARGE, {"currency": "CHF"}, {}, Reason.NO_EURO),
+        (CHARGE, {"amount": Decimal("999999999.99")}, {}, None),
+        (CHARGE, {"amount": Decimal("1000000000.00")}, {}, Reason.TOO_MUCH),  # a file's sum would stop all others
+        (BY_CARD, {"amount": Decimal("1000000000.00")}, {}, Reason.TOO_MUCH),
         (BY_CARD, {}, {}, None),  # a card is not signed
         (BY_CARD, {"currency": "CHF"}, {}, None),
         (BY_CARD, {"mandate": MANDATE}, {}, Reason.OTHER_KIND),
