@@ -119,7 +119,8 @@ def _print_crm(found: dict[str, Any]) -> None:
         agenda = f"  in the agenda of {action['assigned_to']}" if action["assigned_to"] else ""
         by = f"by {action['operator']}  recorded {_plain(action['recorded_at'])}"
         print(f"CRM  {action['business_date']}  {action['type']}  {action['title']}  {by}{agenda}")
-        print(f"    {_line(action['note'])}")
+        if action["note"]:
+            print(f"    {_line(action['note'])}")
 
 
 def _print_holds(found: dict[str, Any]) -> None:
