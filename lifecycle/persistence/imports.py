@@ -40,6 +40,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
     union,
     union_all,
     update,
@@ -390,16 +391,21 @@ def _no_duty(db: Connection, staged: Table, findings: Findings) -> None:
 
 
 # What customers consented to stays what it was, and with it what contacts rested on, and what an action was. What is
-# owed under a membership stays in one currency: it is added up.
+# owed under a membership stays in one currency: it is added up. A mandate is not a card, used or not.
 _FIXED_BY_USE = {
     "action_types": exists().where(crm_actions.c.action_type == action_types.c.code),
     "consent_types": exists().where(consents.c.consent_type_id == consent_types.c.id),
+    "mandates": true(),
     "motives": exists().where(contacts.c.motive == motives.c.code),
     "products": exists().where(
         instalments.c.subscription_id == subscriptions.c.id, subscriptions.c.product_id == products.c.id
     ),
 }
-_FREE = {"code", "title", "description", "in_agenda", "name", "policy", "period_months", "price", "vat_rate"}
+_FREE = (
+    {"code", "title", "description", "in_agenda"}
+    | {"name", "policy", "period_months", "price", "vat_rate"}
+    | {"customer", "holder", "iban", "bic", "token", "signed_on"}
+)
 
 
 def _redefined(

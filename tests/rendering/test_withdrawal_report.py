@@ -110,8 +110,8 @@ def test_the_figures_of_the_summary() -> None:
 def test_it_says_as_of_which_day_it_is_and_what_a_share_is(locale: Locale) -> None:
     said = [str(row[0]) for row in opened(locale).worksheets[0].iter_rows(values_only=True)]
     assert said[1].endswith(long_day(FOUND.as_of, locale))
-    assert all(note.endswith(".") for note in said[-5:])
-    assert said[-3].startswith({"it": "Quota:", "el": "Ποσοστό:", "en": "Share:"}[locale])
+    assert all(note.endswith(".") for note in said[-6:])
+    assert said[-4].startswith({"it": "Quota:", "el": "Ποσοστό:", "en": "Share:"}[locale])
 
 
 def test_a_membership_is_a_typed_line() -> None:

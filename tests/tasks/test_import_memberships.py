@@ -232,6 +232,9 @@ def test_everything_that_is_wrong_is_named_at_once(business: Path) -> None:
     assert refused(business, mandates="code,customer,kind\nM5,C1,sepa\nM/1,C1,sepa\n") == [
         ("mandates.csv", 2, "iban", "is empty")
     ]
+    assert refused(business, mandates="code,customer,kind,token\nM/1,C1,card,tok\n") == [
+        ("mandates.csv", 2, "kind", "is not what was in use")
+    ]
 
 
 def test_what_an_action_of_the_crm_history_was_cannot_be_redefined(business: Path) -> None:
