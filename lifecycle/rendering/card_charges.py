@@ -15,8 +15,11 @@ def document(collection: Collection) -> bytes:
     for debit in collection.debits:
         charge, card = debit.charge, debit.mandate
         amount = f"{charge.amount:.2f}"
-        texts = (collection.message_id, charge.end_to_end_id, charge.subscription, card.code, card.account or "")
-        writer.writerow((*map(_as_text, texts), amount, charge.currency, charge.due_on))
+        writer.writerow((
+            *(collection.message_id, charge.end_to_end_id, _as_text(charge.subscription), _as_text(card.code)),
+            # What the provider knows the card by: as it is. The import takes none that looks like a formula.
+            *(card.account, amount, charge.currency, charge.due_on),
+        ))  # fmt: skip
     return file.getvalue().encode()
 
 

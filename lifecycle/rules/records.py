@@ -175,7 +175,7 @@ def files(zone: ZoneInfo, now: datetime) -> dict[str, File]:
                 Column("holder", texts(70), "nothing", secret=True),
                 Column("iban", each(_iban), "nothing", secret=True),
                 Column("bic", _BIC, "nothing", secret=True),
-                Column("token", texts(300), "nothing", secret=True),
+                Column("token", _TOKEN, "nothing", secret=True),
                 Column("signed_on", said_on, "nothing"),
             ),
         ),
@@ -527,6 +527,10 @@ _STATUSES = (InstalmentStatus.DUE, InstalmentStatus.SUBMITTED, InstalmentStatus.
 
 # As pain.008.001.02 takes it; later versions take more, which nobody has.
 _BIC = matching(r"[A-Z]{6}[A-Z2-9][A-NP-Z0-9]([A-Z0-9]{3})?", "8 or 11 capital letters and digits, such as PASCITMM")
+# It goes to the provider as it is: no value begins with what a program for spreadsheets reads as a formula.
+_TOKEN = matching(
+    r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,299}", "a letter or digit, then at most 299 letters, digits and . _ : / + = -"
+)
 _CURRENCY = matching(r"[A-Z]{3}", "three capital letters, such as EUR")
 _PRICES = numbers("0", str(MOST), decimals=2)
 _NAME = Column("name", texts(300))

@@ -120,11 +120,13 @@ def test_a_holder_whose_name_has_none_of_them_is_charged_all_the_same() -> None:
 
 def test_the_list_of_card_charges_has_a_line_for_each_and_no_formula() -> None:
     one, other = debit(1, "Anna"), debit(2, "Anna", "7.00")
-    cards = [Debit(it.charge, replace(it.mandate, account=f"tok_{it.charge.id}")) for it in (one, other)]
-    cards[1] = Debit(replace(cards[1].charge, subscription='=HYPERLINK("http://x")'), cards[1].mandate)
+    cards = [Debit(it.charge, replace(it.mandate, account=f"tok_{it.charge.id}==")) for it in (one, other)]
+    cards[1] = Debit(
+        replace(cards[1].charge, subscription='=HYPERLINK("http://x")'), replace(cards[1].mandate, code="+M")
+    )
     made = card_charges.document(replace(collection(cards, ChargeMethod.CARD), message_id="CARD-1"))
     assert list(csv.reader(made.decode().splitlines())) == [
         ["message_id", "instalment", "subscription", "card", "token", "amount", "currency", "due_on"],
-        ["CARD-1", "I1", "S-1", "MND/1", "tok_1", "12.20", "EUR", "2026-11-01"],
-        ["CARD-1", "I2-2", '\'=HYPERLINK("http://x")', "MND/2", "tok_2", "7.00", "EUR", "2026-11-02"],
+        ["CARD-1", "I1", "S-1", "MND/1", "tok_1==", "12.20", "EUR", "2026-11-01"],
+        ["CARD-1", "I2-2", '\'=HYPERLINK("http://x")', "'+M", "tok_2==", "7.00", "EUR", "2026-11-02"],
     ]
