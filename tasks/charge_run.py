@@ -9,7 +9,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import groupby
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -74,26 +73,17 @@ def look(order: Order) -> Due:
     Raises BadInput where there is something to collect by SEPA and the settings do not say who collects.
     """
     with transaction() as db:
-        found = persistence.due(db, order.day)
-    looked = Due()
-    charged: list[persistence.Due] = []
-    for each in found:
-        if each.method is ChargeMethod.TRANSFER:
-            looked.counts[rules.TRANSFER] += 1
-        elif each.is_withdrawn:
-            looked.counts[rules.WITHDRAWN] += 1
-        else:
-            charged.append(each)
-    for (method, _), group in groupby(sorted(charged, key=_of_a_file), key=_of_a_file):
-        if method is ChargeMethod.SEPA:
+        found = persistence.owed(db, order.day)
+    due = Due()
+    for owed in found:
+        if owed.method is ChargeMethod.TRANSFER:
+            due.counts[rules.TRANSFER] += owed.number
+        elif owed.is_withdrawn:
+            due.counts[f"left: {Reason.WITHDRAWN}"] += owed.number
+        elif owed.method is ChargeMethod.SEPA:
             creditor()
-        ids = [each.id for each in group]
-        looked.portions += [ids[start : start + rules.MOST] for start in range(0, len(ids), rules.MOST)]
-    return looked
-
-
-def _of_a_file(each: persistence.Due) -> tuple[str, str]:
-    return each.method, each.currency
+        due.portions += [owed.ids[start : start + rules.MOST] for start in range(0, len(owed.ids), rules.MOST)]
+    return due
 
 
 @dataclass(slots=True)

@@ -18,21 +18,30 @@ from lifecycle.rules.charge_run import Charge, Collection, Figures, Mandate, fil
 from lifecycle.rules.subscriptions import ChargeMethod
 
 
-class Due(NamedTuple):
-    """An instalment that is due and not paid yet."""
+class Owed(NamedTuple):
+    """Instalments that are due and not paid yet, of one charge method and currency.
 
-    id: int
+    `ids` are there, in order, where somebody may be charged: not of transfers, nor after a withdrawal.
+    """
+
     method: ChargeMethod
-    currency: str
     is_withdrawn: bool
+    number: int
+    ids: list[int]
 
 
-_DUE = text("""
-SELECT instalments.id, charge_method, currency, EXISTS (
-    SELECT FROM withdrawn_memberships AS withdrawn WHERE withdrawn.subscription_id = subscriptions.id) AS is_withdrawn
-FROM instalments JOIN subscriptions ON subscriptions.id = subscription_id
-WHERE instalments.status = 'due' AND due_on <= :day
-ORDER BY instalments.id
+_OWED = text("""
+SELECT charge_method, is_withdrawn, count(*),
+    coalesce(array_agg(id ORDER BY id) FILTER (WHERE charge_method <> 'transfer' AND NOT is_withdrawn), '{}')
+FROM (
+    SELECT instalments.id, charge_method, currency, EXISTS (
+        SELECT FROM withdrawn_memberships AS withdrawn WHERE withdrawn.subscription_id = subscriptions.id
+    ) AS is_withdrawn
+    FROM instalments JOIN subscriptions ON subscriptions.id = subscription_id
+    WHERE instalments.status = 'due' AND due_on <= :day
+) AS due
+GROUP BY charge_method, currency, is_withdrawn
+ORDER BY charge_method, currency
 """)
 
 _LOCK = text("""
@@ -68,9 +77,9 @@ UPDATE instalments SET status = 'submitted', collection_id = made.id FROM made W
 """)
 
 
-def due(db: Connection, day: date) -> list[Due]:
-    """All instalments that are due on `day`, in order of id."""
-    return [Due(row.id, ChargeMethod(row.charge_method), *row[2:]) for row in db.execute(_DUE, {"day": day})]
+def owed(db: Connection, day: date) -> list[Owed]:
+    """All instalments that are due on `day`, in order of charge method and currency."""
+    return [Owed(ChargeMethod(row.charge_method), *row[1:]) for row in db.execute(_OWED, {"day": day})]
 
 
 def locked(db: Connection, instalments: Sequence[int], day: date) -> list[Charge]:

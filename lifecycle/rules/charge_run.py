@@ -24,13 +24,12 @@ MOST_AT_ONCE = Decimal("999999999.99")
 """What one direct debit may ask for (EPC130-08), in euros. A card is charged no more either."""
 
 TRANSFER = "to be paid by transfer"
-WITHDRAWN = "owed after a withdrawal, not charged"
 
 
 class Reason(StrEnum):
     """Why an instalment that is due is not charged."""
 
-    WITHDRAWN = "withdrawn from"
+    WITHDRAWN = "owed after a withdrawal, not charged"
     NO_MANDATE = "no mandate or card"
     OTHER_KIND = "mandate or card does not fit the charge method"
     ENDED = "mandate or card has ended"

@@ -17,7 +17,7 @@ from deployments import show
 from lifecycle.persistence import charge_run as persistence
 from lifecycle.persistence.database import transaction
 from lifecycle.rules import charge_run as rules
-from lifecycle.rules.charge_run import TRANSFER, WITHDRAWN, Reason
+from lifecycle.rules.charge_run import TRANSFER, Reason
 from lifecycle.rules.documents import Document
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.instalments import Settlement
@@ -151,7 +151,7 @@ def test_nothing_is_charged_of_a_membership_that_was_withdrawn_from() -> None:
         cast.action_type(db)
         cast.withdrawal(db, 1, [held], DAY + timedelta(days=30))
     ran = run()
-    assert (ran.files, ran.counts) == ([], {WITHDRAWN: 2})
+    assert (ran.files, ran.counts) == ([], {f"left: {Reason.WITHDRAWN}": 2})
     assert set(statuses().values()) == {"due"}
 
 
