@@ -9,7 +9,7 @@ from prefect.runtime import flow_run
 
 from flows.business_day import now, refuse_ahead, scheduled_day
 from flows.portions import done
-from lifecycle.rules.charge_run import Figures
+from lifecycle.rules.charge_run import Figures, Reason
 from lifecycle.rules.plans import Held
 from lifecycle.rules.runs import Summary, Table
 from tasks.charge_run import Order, charge, look, put_files
@@ -29,6 +29,7 @@ def charge_run(business_date: date | None = None, dry_run: bool = False) -> Summ
     - Each instalment is submitted once, in one file, and marked so in the transaction that stores the file.
     - Nothing is charged of a membership that somebody withdrew from, whatever is owed under it.
     - What cannot be charged is left out, counted and listed with its reason.
+    - What the bank's schema refuses is left out likewise: the others are charged, and the run ends as failed.
     - Money is collected on the first bank day that the bank's lead days allow, counted from today at the earliest.
     - The files are among the documents of the installation; one that a kill kept from being there, the next run puts.
     - Before the stream's go-live date everything is shown, nothing is submitted.
@@ -64,6 +65,7 @@ def _charge(summary: Summary, order: Order) -> None:
         what = f"charged by {file.kind}" if order.live else f"left: {Held.NOT_LIVE}"
         summary.counts[what] += file.number
     summary.counts.update({f"left: {reason}": len(codes) for reason, codes in left_out.items()})
+    summary.failed.add(f"left: {Reason.REFUSED}")
     _describe(summary, order, files, left_out)
 
 

@@ -5,6 +5,7 @@ that stores its file. Nobody is charged who has withdrawn. The file among the do
 kill before it is there leaves that to the next run, and no copy is made again that somebody has taken away.
 """
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from lifecycle.persistence import charge_run as persistence
 from lifecycle.persistence import erasure
 from lifecycle.persistence.database import transaction
 from lifecycle.rendering import card_charges, direct_debit
+from lifecycle.rendering.direct_debit import RefusedDebits
 from lifecycle.rules import charge_run as rules
 from lifecycle.rules.charge_run import Collection, Debit, Figures, Reason
 from lifecycle.rules.documents import Document
@@ -27,6 +29,8 @@ from lifecycle.settings import settings
 from tasks.documents import kept
 from tasks.issuer import creditor
 from tasks.retries import transient
+
+log = logging.getLogger("lifecycle.charges")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class Charged:
 def charge(instalments: Sequence[int], order: Order) -> Charged:
     """Submit those of the instalments that can be charged, as one file.
 
-    Raises InvalidDocument: what no bank would take is not stored.
+    What the bank's schema refuses is left out. Raises InvalidDocument where it refuses the file's header.
     """
     charged = Charged()
     with transaction() as db:
@@ -107,14 +111,30 @@ def charge(instalments: Sequence[int], order: Order) -> Charged:
         for each in charges:
             if reason := rules.reason_against(each, order.day):
                 charged.left_out[reason].append(each.subscription)
-        if debits := tuple(rules.debits(charges, order.day)):
-            collection = _collection(debits, order)
-            document = _document(collection, order)
+        if drawn := _drawn(tuple(rules.debits(charges, order.day)), order, charged.left_out):
+            collection, document = drawn
             persistence.store(db, collection, document, order.day, order.run_id, order.now)
             charged.file = collection.figures
         if not order.submits:
             db.rollback()
     return charged
+
+
+def _drawn(
+    debits: tuple[Debit, ...], order: Order, left_out: dict[Reason, list[str]]
+) -> tuple[Collection, bytes] | None:
+    """The file of the debits without those that its schema refuses; None: there are no others."""
+    while debits:
+        collection = _collection(debits, order)
+        try:
+            return collection, _document(collection, order)
+        except RefusedDebits as refused:
+            log.error("the bank's schema refuses %s", refused)
+            left_out[Reason.REFUSED] += [
+                debit.charge.subscription for debit in debits if debit.charge.end_to_end_id in refused.places
+            ]
+            debits = tuple(debit for debit in debits if debit.charge.end_to_end_id not in refused.places)
+    return None
 
 
 def _collection(debits: tuple[Debit, ...], order: Order) -> Collection:

@@ -25,10 +25,21 @@ class InvalidDocument(Exception):
     """The document does not follow the public schema: no bank would take it. Says where, and not which value."""
 
 
+class RefusedDebits(Exception):
+    """Only what is said of some debits does not follow the schema: the file may be drawn again without them.
+
+    `places`: by end-to-end id the element that is wrong first.
+    """
+
+    def __init__(self, places: dict[str, str]) -> None:
+        super().__init__(", ".join(f"{place} of {debit}" for debit, place in places.items()))
+        self.places = places
+
+
 def document(collection: Collection, creditor: Creditor, schema: str, made_at: datetime) -> bytes:
     """The file, in UTF-8. `schema` is ``pain.008.001.02`` or ``.08``; `made_at` is told in local time.
 
-    The same values give the same bytes. Raises InvalidDocument.
+    The same values give the same bytes. Raises RefusedDebits; InvalidDocument where the header is wrong, too.
     """
     config = {"name": sepa_text(creditor.name, NAME), "IBAN": creditor.iban, "creditor_id": creditor.id,
               "currency": collection.currency, "batch": True}  # fmt: skip
@@ -48,16 +59,20 @@ def document(collection: Collection, creditor: Creditor, schema: str, made_at: d
     # Its own validator reads the schema as well, and takes ten times as long as writing the file.
     follows = _schema(schema)
     if not follows.validate(made):
-        log: Any = follows.error_log
-        raise InvalidDocument(f"{schema}: {_place(made, log[0].path)}, {log[0].type_name}")
+        raise _error(made, follows.error_log)
     return etree.tostring(made, xml_declaration=True, encoding="UTF-8")
 
 
-def _place(made: Any, path: str) -> str:
-    """The element at `path`, and the instalment of which it is."""
-    (element,) = made.xpath(path)
-    whose = [debit.findtext("{*}PmtId/{*}EndToEndId") for debit in element.iterancestors("{*}DrctDbtTxInf")]
-    return " of ".join([etree.QName(element).localname, *whose])
+def _error(made: Any, log: Any) -> InvalidDocument | RefusedDebits:
+    places: dict[str, str] = {}
+    for entry in log:
+        (element,) = made.xpath(entry.path)
+        name = etree.QName(element).localname
+        debit = next(element.iterancestors("{*}DrctDbtTxInf"), None)
+        if debit is None:
+            return InvalidDocument(f"{name}, {entry.type_name}")
+        places.setdefault(debit.findtext("{*}PmtId/{*}EndToEndId"), name)
+    return RefusedDebits(places)
 
 
 def _payment(debit: Debit) -> dict[str, object]:

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     NO_ACCOUNT = "mandate without IBAN, or card without token"
     NO_EURO = "SEPA direct debit is in euros alone"
     TOO_MUCH = "more than can be charged at once"
+    REFUSED = "the bank's schema refuses it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def file_name(message_id: str, kind: ChargeMethod) -> str:
 
 
 def reason_against(charge: Charge, day: date) -> Reason | None:
-    """Why the instalment is not charged on `day`; None: it is."""
+    """Why the instalment is not charged on `day`; None: it is, unless the file's schema refuses it."""
     if charge.is_withdrawn:
         return Reason.WITHDRAWN
     if charge.mandate is None:

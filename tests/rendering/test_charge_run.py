@@ -11,7 +11,7 @@ import pytest
 from sepaxml.validation import try_valid_xml
 
 from lifecycle.rendering import card_charges, direct_debit
-from lifecycle.rendering.direct_debit import InvalidDocument, sepa_text
+from lifecycle.rendering.direct_debit import InvalidDocument, RefusedDebits, sepa_text
 from lifecycle.rules.charge_run import Charge, Collection, Creditor, Debit, Mandate
 from lifecycle.rules.subscriptions import ChargeMethod
 
@@ -87,15 +87,25 @@ def test_the_same_values_give_the_same_bytes() -> None:
     assert once.isascii(), "banks take nothing else"
 
 
-def test_what_no_bank_would_take_is_an_error_that_repeats_no_value() -> None:
-    for broken, place in (
-        (debit(1, "Anna Quetzal", code="much too long a reference of a mandate"), "MndtId of I1"),
-        (debit(2, "Anna", bic="PERHAPS"), "BICFI of I2-2"),
-    ):
+BROKEN = [
+    debit(1, "Anna Quetzal", bic="PERHAPS", code="much too long a reference of a mandate"),
+    debit(2, "Anna", bic="PERHAPS"),
+]
+
+
+def test_all_debits_that_no_bank_would_take_are_named_at_once_and_no_value() -> None:
+    with pytest.raises(RefusedDebits) as error:
+        direct_debit.document(collection([BROKEN[0], DEBITS[2], BROKEN[1]]), CREDITOR, SCHEMAS[1], MADE_AT)
+    assert error.value.places == {"I1": "MndtId", "I2-2": "BICFI"}
+    assert str(error.value) == "MndtId of I1, BICFI of I2-2"
+
+
+def test_a_creditor_that_no_bank_would_take_is_an_error_whatever_the_debits_are() -> None:
+    for debits in (DEBITS, BROKEN):
         with pytest.raises(InvalidDocument) as error:
-            direct_debit.document(collection([DEBITS[2], broken]), CREDITOR, SCHEMAS[1], MADE_AT)
-        assert place in str(error.value)
-        assert not any(value in str(error.value) for value in ("much too", "Quetzal", "PERHAPS"))
+            direct_debit.document(collection(debits), replace(CREDITOR, bic="PERHAPS"), SCHEMAS[1], MADE_AT)
+        assert str(error.value).startswith("BICFI, ")
+        assert "PERHAPS" not in str(error.value)
 
 
 @pytest.mark.parametrize(

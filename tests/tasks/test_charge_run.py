@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from deployments import show
 from lifecycle.persistence import charge_run as persistence
 from lifecycle.persistence.database import transaction
+from lifecycle.rendering.direct_debit import InvalidDocument
 from lifecycle.rules import charge_run as rules
 from lifecycle.rules.charge_run import TRANSFER, Reason
 from lifecycle.rules.documents import Document
@@ -143,6 +144,29 @@ def test_what_cannot_be_charged_is_left_out_and_listed_with_the_reason() -> None
         assert {reason: sorted(codes) for reason, codes in ran.left_out.items()} == expected
         assert [file.number for file in ran.files] == [1]
     assert {code.split()[0] for code, status in statuses().items() if status == "submitted"} == {"FINE"}
+
+
+def test_one_that_the_banks_schema_refuses_stops_no_other_of_its_file() -> None:
+    members("FINE", "BAD", "ALSO", "WORSE")
+    change("UPDATE mandates SET bic = 'PERHAPS' WHERE code = 'MND-BAD'")
+    change("UPDATE mandates SET iban = 'none' WHERE code = 'MND-WORSE'")
+    for dry_run in (True, False):
+        ran = run(dry_run=dry_run)
+        assert ran.left_out == {Reason.REFUSED: ["BAD", "WORSE"]}
+        assert [(file.number, file.total) for file in ran.files] == [(2, 2 * EACH)]
+    assert {code.split()[0] for code, status in statuses().items() if status == "due"} == {"BAD", "WORSE"}
+    assert in_files() == Counter(["I1", "I3"])
+    again = run(DAY + timedelta(days=1))
+    assert (again.files, again.left_out) == ([], {Reason.REFUSED: ["BAD", "WORSE"]})
+
+
+def test_a_creditor_that_the_banks_schema_refuses_is_an_error(creditor: pytest.MonkeyPatch) -> None:
+    members("FINE")
+    creditor.setenv("LIFECYCLE_ISSUER__NAME", "★")  # none of SEPA's characters
+    settings.cache_clear()
+    with pytest.raises(InvalidDocument, match=r"^Nm, "):
+        run()
+    assert set(statuses().values()) == {"due"}
 
 
 def test_nothing_is_charged_of_a_membership_that_was_withdrawn_from() -> None:
