@@ -1,16 +1,21 @@
-"""Sees to erasures whose run has ended in another way than it should."""
+"""Sees to erasures and withdrawals whose run has ended in another way than it should."""
+
+from datetime import timedelta
 
 from prefect import flow
 
 from flows.business_day import now, scheduled_day
 from flows.deliver_outbox import deliver_now
 from flows.gdpr_erasure_batch import carry_out
+from flows.membership_withdrawal import WAIT_DAYS
 from lifecycle.rules.erasure import Erasure, ErasureState
 from lifecycle.rules.runs import Summary
 from tasks.gdpr_erasure_batch import forget, has_ended, is_carried_out, unfinished
+from tasks.membership_withdrawal import refuse, unanswered
 from tasks.runs import blame, log, recorded
 
 INTERRUPTED, OVER, FAILED = "interrupted", "over", "failed"
+UNANSWERED = "withdrawals that nobody answered, refused"
 
 
 @flow(name="erasure-upkeep", result_serializer="json")
@@ -20,6 +25,7 @@ def erasure_upkeep(dry_run: bool = False) -> Summary:
     - What was approved, and is carried out by nobody, is carried to its end: its run was killed.
     - What a run has shown that ended is removed, and nobody can approve it any more; so are its forms and answers.
     - What waits for too long lapses, and is removed.
+    - A withdrawal whose run has ended unanswered is refused, and the operator's note forgotten.
     - Runs that wait, or carry out, are left alone.
 
     Args:
@@ -39,6 +45,11 @@ def erasure_upkeep(dry_run: bool = False) -> Summary:
             except Exception as error:  # noqa: BLE001 - the others are seen to all the same
                 summary.counts[FAILED] += 1
                 log.error("erasure %s: %s", each.id, blame(error))
+        # A day longer than a run waits: of one that was killed Prefect need not know that it has ended.
+        for run in unanswered(now() - timedelta(days=WAIT_DAYS + 1)):
+            summary.counts[UNANSWERED] += 1
+            if not dry_run:
+                refuse(run)
     return summary
 
 

@@ -17,6 +17,7 @@ from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.membership_withdrawal import Effect, Request, digest, effects, wrong
 from lifecycle.rules.outbox import State
 from lifecycle.settings import settings
+from tasks.gdpr_erasure_batch import has_ended
 from tasks.provisioning import calls_on
 from tasks.retries import transient
 
@@ -61,6 +62,13 @@ def remembered(prefect_id: UUID) -> Waiting | None:
     """What this Prefect run has asked for before it waited; None: it has not."""
     with transaction() as db:
         return withdrawals.remembered(db, prefect_id)
+
+
+def unanswered(entered_before: datetime) -> list[UUID]:
+    """Prefect runs whose withdrawals nobody will confirm: the run has ended, or it was entered too long ago."""
+    with transaction() as db:
+        waiting = withdrawals.waiting(db)
+    return [run for run, entered_at in waiting if entered_at < entered_before or has_ended(run)]
 
 
 @task(cache_policy=NO_CACHE, **transient)

@@ -202,6 +202,16 @@ def remembered(db: Connection, prefect_id: UUID) -> Waiting | None:
     return Waiting(row.note, row.requested_at, WithdrawalState(row.state)) if row else None
 
 
+def waiting(db: Connection) -> list[tuple[UUID, datetime]]:
+    """The Prefect runs whose withdrawals wait for a person, and when each was entered."""
+    rows = db.execute(
+        text("""
+        SELECT prefect_flow_run_id, requested_at FROM withdrawals
+        WHERE state = 'waiting' AND prefect_flow_run_id IS NOT NULL ORDER BY requested_at, id""")
+    )
+    return [(row.prefect_flow_run_id, row.requested_at) for row in rows]
+
+
 def refuse(db: Connection, prefect_id: UUID) -> None:
     """What this Prefect run waits for is not to be done: the note is forgotten."""
     db.execute(

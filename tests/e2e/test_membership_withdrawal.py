@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from email import policy
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,21 @@ import pytest
 from playwright.sync_api import Page, expect
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import Artifact
+from prefect.states import Cancelled, Suspended
 from sqlalchemy import Engine, text
 
 from deployments import deploy, launcher, show
 from deployments.run import run
+from flows.erasure_upkeep import erasure_upkeep
+from flows.membership_withdrawal import WAIT_DAYS, membership_withdrawal
 from lifecycle.persistence import database
+from lifecycle.persistence import membership_withdrawal as withdrawals
 from lifecycle.rules.findings import BadInput
+from lifecycle.rules.membership_withdrawal import Request
 from lifecycle.rules.runs import WaitsForPerson
 from tests import cast
 from tests.operations import state_reached, summaries, summary_artifacts
+from tests.sweeping import started
 
 FLOW = "membership-withdrawal"
 NOTE = "Zephyrine moves to Vladivostok"
@@ -183,3 +189,33 @@ def test_on_the_command_line_a_first_run_shows_and_a_second_one_confirms(
     )
     assert json.loads(lifecycle())["counts"]["withdrawn before"] == 2
     assert {run.parameters["notes"] for run in client.read_flow_runs(limit=8) if "notes" in run.parameters} == {""}
+
+
+def test_what_nobody_answered_is_refused_its_note_forgotten_and_set_going_again_it_says_so(
+    home: Path, client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspended, old = (client.create_flow_run(membership_withdrawal, state=Suspended()).id for _ in range(2))
+    ended = client.create_flow_run(membership_withdrawal, state=Cancelled()).id
+    request = Request("MU", ("MU-P",), "MU-W", date(2030, 6, 1), NOTE, "MU-O", "")
+    day, now = date(2026, 3, 10), datetime.now(UTC)
+    run_id = started(FLOW, day)
+    with database.transaction() as db:
+        a_customer(db, "MU")
+        for waiting, days in {suspended: WAIT_DAYS, old: WAIT_DAYS + 2, ended: 0, uuid4(): 0}.items():
+            withdrawals.await_answer(db, request, day, waiting, run_id, now - timedelta(days=days))
+
+    def notes() -> list[str]:
+        with database.transaction() as db:
+            return list(db.execute(text("SELECT note FROM withdrawals WHERE note IS NOT NULL")).scalars())
+
+    refused = {"withdrawals that nobody answered, refused": 3}
+    assert erasure_upkeep(dry_run=True).counts == refused
+    assert notes() == [NOTE] * 4
+    assert erasure_upkeep().counts == refused
+    assert notes() == [NOTE]
+    assert erasure_upkeep().counts == {}
+
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", str(ended))
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", str(uuid4()))
+    again = membership_withdrawal("MU", "MU-P", "MU-W", date(2030, 6, 1), operator="MU-O")
+    assert again.counts == {"withdrawal refused": 1}
