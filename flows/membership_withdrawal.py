@@ -1,8 +1,10 @@
 """Withdraws a customer from memberships: shown first, confirmed by a person, never taken back."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
@@ -17,8 +19,9 @@ from flows.deliver_outbox import deliver_now
 from flows.import_records import describe_findings
 from lifecycle.rules.erasure import listed
 from lifecycle.rules.findings import BadInput, Finding
-from lifecycle.rules.instalments import Instalment, total
-from lifecycle.rules.membership_withdrawal import Effect, Request, WithdrawalState
+from lifecycle.rules.instalments import Instalment
+from lifecycle.rules.membership_withdrawal import Effect, Request, ToCome, WithdrawalState
+from lifecycle.rules.money import NOTHING
 from lifecycle.rules.runs import Summary, Table, WaitsForPerson
 from tasks.choices import NOBODY
 from tasks.membership_withdrawal import Shown, await_answer, look, refuse, remembered, withdraw
@@ -55,6 +58,7 @@ def membership_withdrawal(
     - It is for memberships that are paid in instalments or renewed from month to month, and charged by SEPA or card.
     - The withdrawal date is the last day of validity: the current term ends on it, and nothing renews after it.
     - Instalments due on or before that day stay owed, later ones are removed; none is charged by itself any more.
+    - Months up to that day that are not renewed yet will be, and are owed; what is being collected stays as it is.
     - What is due later and submitted or paid already cannot be recalled: it is listed as to be refunded.
     - The mandate or card ends with it, unless another contract of the customer that goes on uses it.
     - The run shows all this and waits for a person to confirm it; what has changed since is shown and asked anew.
@@ -97,7 +101,8 @@ def _withdraw(summary: Summary, request: Request, confirm: str, waiting: UUID | 
     if before and before.state is WithdrawalState.REFUSED:
         summary.counts["withdrawal refused"] = 1
         return
-    shown = _looked(replace(request, note=before.note) if before else request, _misfits(confirm, summary.dry_run))
+    asked, misfits = replace(request, note=before.note) if before else request, _misfits(confirm, summary.dry_run)
+    shown = _looked(asked, summary.business_date, misfits)
     _describe(summary, shown)
     if summary.dry_run:
         return
@@ -120,10 +125,10 @@ def _misfits(confirm: str, dry_run: bool) -> list[Finding]:
     return findings
 
 
-def _looked(request: Request, misfits: list[Finding]) -> Shown:
+def _looked(request: Request, day: date, misfits: list[Finding]) -> Shown:
     """What the withdrawal would do. Raises BadInput with the misfits and all that is wrong with the request."""
     try:
-        shown = look(request)
+        shown = look(request, day)
     except BadInput as refused:
         raise BadInput(misfits + refused.findings) from None
     if misfits:
@@ -185,7 +190,7 @@ def _describe(summary: Summary, shown: Shown) -> None:
     summary.tables.append(Table("Memberships", header, [*rows]))
     header = ("membership", "due on", "amount", "currency", "status before", "is then")
     touched = [
-        (effect.membership.code, str(it.due_on), str(it.amount), effect.membership.currency, it.status, what)
+        (effect.membership.code, str(it.due_on), str(it.amount), effect.membership.currency, _status(it), what)
         for effect in shown.effects
         for what, instalments in _instalments(effect).items()
         for it in instalments
@@ -207,15 +212,25 @@ def _row(effect: Effect, on: date, withdrawn: frozenset[str]) -> tuple[str, ...]
     return (membership.code, str(on), str(membership.expires_on), renewal, charged, mandate)
 
 
-def _instalments(effect: Effect) -> dict[str, tuple[Instalment, ...]]:
+def _instalments(effect: Effect) -> dict[str, Sequence[Instalment | ToCome]]:
     """By what becomes of them."""
-    return {"owed": effect.owed, "removed": effect.removed, "to be refunded": effect.to_be_refunded}
+    return {
+        "owed": effect.owed,
+        "owed, when it is renewed": effect.to_come,
+        "being collected": effect.being_collected,
+        "removed": effect.removed,
+        "to be refunded": effect.to_be_refunded,
+    }
+
+
+def _status(instalment: Instalment | ToCome) -> str:
+    return instalment.status if isinstance(instalment, Instalment) else "not there yet"
 
 
 def _sums(shown: Shown) -> list[tuple[str, str, int, str]]:
     """What becomes of how many instalments, and their sum: by currency."""
-    by: defaultdict[tuple[str, str], list[Instalment]] = defaultdict(list)
+    by: defaultdict[tuple[str, str], list[Decimal]] = defaultdict(list)
     for effect in shown.effects:
         for what, instalments in _instalments(effect).items():
-            by[what, effect.membership.currency] += instalments
-    return [(*which, len(those), str(total(those))) for which, those in sorted(by.items()) if those]
+            by[what, effect.membership.currency] += [it.amount for it in instalments]
+    return [(*which, len(those), str(sum(those, NOTHING))) for which, those in sorted(by.items()) if those]

@@ -36,17 +36,17 @@ class Shown:
 
 
 @task(cache_policy=NO_CACHE, **transient)
-def look(request: Request) -> Shown:
-    """What the withdrawal would do; nothing is changed. Raises BadInput with everything that is in the way."""
+def look(request: Request, day: date) -> Shown:
+    """What the withdrawal would do on `day`; nothing is changed. Raises BadInput with everything that is in the way."""
     with transaction() as db:
-        return _look(db, request)
+        return _look(db, request, day)
 
 
-def _look(db: Transaction, request: Request) -> Shown:
+def _look(db: Transaction, request: Request, day: date) -> Shown:
     known = withdrawals.look(db, request)
     if findings := wrong(request, known):
         raise BadInput(findings)
-    does = () if known.before else effects(known.memberships, request.on)
+    does = () if known.before else effects(known.memberships, request.on, day)
     return Shown(request, does, digest(request, does), known.before)
 
 
@@ -88,7 +88,7 @@ def withdraw(shown: Shown, day: date, run_id: UUID, now: datetime, prefect_id: U
     request, learned = shown.request, Learned(day, now, run_id, calls_on(day))
     with transaction() as db:
         withdrawals.lock(db, request.memberships)
-        found = _look(db, request)
+        found = _look(db, request, day)
         if found.before:
             # Another run did it: what this one waited for is answered.
             if prefect_id:

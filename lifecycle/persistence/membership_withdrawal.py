@@ -59,8 +59,9 @@ _GOES_ON = """
         WHERE instalments.subscription_id = other.id AND instalments.status IN ('due', 'submitted')))"""
 
 _MEMBERSHIPS = text(f"""
-SELECT subscription.id, subscription.code, customers.code AS customer, policy, charge_method, auto_renew, period_months,
-    products.currency, coalesce(status, 'active') AS status, withdrawn_on, mandates.code AS mandate, ARRAY(
+SELECT subscription.id, subscription.code, customers.code AS customer, products.code AS product, policy, charge_method,
+    auto_renew, period_months, anchor, quantity, coalesce(unit_price, price) AS unit_price, vat_rate, products.currency,
+    coalesce(status, 'active') AS status, withdrawn_on, mandates.code AS mandate, ARRAY(
         SELECT other.code FROM subscriptions AS other LEFT JOIN subscription_status ON subscription_id = other.id
         WHERE other.mandate_id = mandates.id AND other.id <> subscription.id AND {_GOES_ON}
         ORDER BY other.code COLLATE "C") AS shared_with
@@ -117,10 +118,15 @@ def _memberships(db: Connection, codes: Sequence[str]) -> tuple[Membership, ...]
             row.id,
             row.code,
             row.customer,
+            row.product,
             Policy(row.policy),
             ChargeMethod(row.charge_method),
             row.auto_renew,
             row.period_months,
+            row.anchor,
+            row.quantity,
+            row.unit_price,
+            row.vat_rate,
             row.currency,
             Status(row.status),
             terms[row.id],

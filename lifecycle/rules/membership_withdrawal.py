@@ -3,15 +3,20 @@
 The withdrawal date is the last day of validity. What is due on or before it remains owed, what is due from the next day
 on is removed; what the bank has already cannot be recalled, and is to be refunded, as is what was paid ahead. Nothing
 of it is charged by itself any more, whatever remains. Several memberships are withdrawn all or none.
+
+A membership from month to month whose terms up to that day are not all there yet is renewed until then: what a sweep
+will make due for that is owed too.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 from enum import StrEnum
 
+from lifecycle.rules import membership_expiry
 from lifecycle.rules.calendar import SINCE_EVER
 from lifecycle.rules.findings import Finding
 from lifecycle.rules.instalments import Instalment, InstalmentStatus
@@ -61,15 +66,21 @@ class Membership:
 
     `withdrawn_on`: an earlier withdrawal's date. `mandate`: the code of the mandate or card that it is charged by,
     unless that has ended, and `shared_with` other contracts of the customer that use it and go on, by their codes.
+    `unit_price` is the one of now, without VAT, `vat_rate` in percent.
     """
 
     id: int
     code: str
     customer: str
+    product: str
     policy: Policy
     charge_method: ChargeMethod
     auto_renew: bool
     period_months: int
+    anchor: date
+    quantity: int
+    unit_price: Decimal
+    vat_rate: Decimal
     currency: str
     status: Status
     terms: tuple[Term, ...]
@@ -93,16 +104,28 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True)
+class ToCome:
+    """An instalment that is not there yet. `amount` with VAT, in the currency of its membership."""
+
+    due_on: date
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Effect:
     """What a withdrawal does to a membership.
 
     `cut` are the terms that end earlier, in their new version: one that starts after the date never comes into force.
-    `mandate` is the one that ends with it; None: it has none, it has ended, or another contract uses it, and it stays.
+    `being_collected` is with the bank, was owed and stays as it is. `to_come` will be owed: a sweep makes it, with the
+    terms that are missing. `mandate` is the one that ends with it; None: it has none, it has ended, or another contract
+    uses it, and it stays.
     """
 
     membership: Membership
     cut: tuple[Term, ...]
     owed: tuple[Instalment, ...]
+    to_come: tuple[ToCome, ...]
+    being_collected: tuple[Instalment, ...]
     removed: tuple[Instalment, ...]
     to_be_refunded: tuple[Instalment, ...]
     mandate: str | None
@@ -213,28 +236,57 @@ def _refusals(membership: Membership, customer: str, on: date) -> Iterable[tuple
         yield f"ends on {membership.expires_on}, before the withdrawal date", "its last day or an earlier one"
 
 
-def effects(memberships: Iterable[Membership], on: date) -> tuple[Effect, ...]:
-    """What withdrawing from all of these memberships at once does, with `on` as their last day."""
+def effects(memberships: Iterable[Membership], on: date, day: date) -> tuple[Effect, ...]:
+    """What withdrawing from all of these memberships at once does on `day`, with `on` as their last day."""
     memberships = tuple(memberships)
     withdrawn = frozenset(membership.code for membership in memberships)
-    return tuple(effect(membership, on, withdrawn) for membership in memberships)
+    return tuple(effect(membership, on, day, withdrawn) for membership in memberships)
 
 
-def effect(membership: Membership, on: date, withdrawn: frozenset[str]) -> Effect:
-    """What withdrawing from the membership does, with `on` as its last day; `withdrawn` are all codes withdrawn from.
+def effect(membership: Membership, on: date, day: date, withdrawn: frozenset[str]) -> Effect:
+    """What withdrawing from the membership does on `day`, with `on` as its last day.
 
-    Its mandate ends unless a contract that goes on uses it.
+    `withdrawn` are all codes withdrawn from. Its mandate ends unless a contract that goes on uses it.
     """
+    until = [instalment for instalment in membership.instalments if instalment.due_on <= on]
     after = [instalment for instalment in membership.instalments if instalment.due_on > on]
     taken = {InstalmentStatus.SUBMITTED, InstalmentStatus.PAID}
     return Effect(
         membership,
         cut=tuple(Term(term.starts_on, on) for term in membership.terms if term.expires_on > on),
-        owed=tuple(it for it in membership.instalments if it.due_on <= on and it.status is InstalmentStatus.DUE),
+        owed=tuple(it for it in until if it.status is InstalmentStatus.DUE),
+        to_come=_to_come(membership, on, day),
+        being_collected=tuple(it for it in until if it.status is InstalmentStatus.SUBMITTED),
         removed=tuple(it for it in after if it.status is InstalmentStatus.DUE),
         to_be_refunded=tuple(it for it in after if it.status in taken),
         mandate=None if set(membership.shared_with) - withdrawn else membership.mandate,
     )
+
+
+def _to_come(membership: Membership, on: date, day: date) -> tuple[ToCome, ...]:
+    """What the first sweep after `day` that finds it expired, or one after that, makes due up to `on`."""
+    swept = membership_expiry.Membership(
+        id=membership.id,
+        code=membership.code,
+        product=membership.product,
+        expires_on=membership.expires_on,
+        status=membership.status,
+        anchor=membership.anchor,
+        last_start=membership.terms[-1].starts_on,
+        auto_renew=membership.auto_renew,
+        period_months=membership.period_months,
+        quantity=membership.quantity,
+        unit_price=membership.unit_price,
+        vat_rate=membership.vat_rate,
+        currency=membership.currency,
+        withdrawn_on=on,
+    )
+    sweep = membership_expiry.Terms(max(day, swept.expires_on + timedelta(days=1)), live=True)
+    if membership_expiry.Step.RENEW not in membership_expiry.decide(swept, sweep).steps or not swept.amount:
+        return ()
+    there = {instalment.due_on for instalment in membership.instalments}
+    starts = (period.starts_on for period in membership_expiry.missing_terms(swept, on))
+    return tuple(ToCome(start, swept.amount) for start in starts if start not in there)
 
 
 def digest(request: Request, effects: Iterable[Effect]) -> str:
@@ -243,5 +295,6 @@ def digest(request: Request, effects: Iterable[Effect]) -> str:
     written = hashlib.sha256(repr(asked).encode())
     for one in sorted(effects, key=lambda one: one.membership.code):
         touched = [(it.due_on, it.amount, it.status.value) for it in (*one.owed, *one.removed, *one.to_be_refunded)]
-        written.update(repr((one.membership.code, one.cut, sorted(touched), one.mandate)).encode())
+        to_come = [(it.due_on, it.amount) for it in one.to_come]
+        written.update(repr((one.membership.code, one.cut, sorted(touched), to_come, one.mandate)).encode())
     return written.hexdigest()[:16]

@@ -92,7 +92,7 @@ def bench(scale: float) -> list[Figure]:
 
 
 def _withdraw(id_: int, run: UUID) -> None:
-    shown = look.fn(Request(f"C{id_}", (f"P{id_}",), "ENDS", LAST, "", "anna", ""))
+    shown = look.fn(Request(f"C{id_}", (f"P{id_}",), "ENDS", LAST, "", "anna", ""), DAY)
     counts = withdraw.fn(shown, DAY, run, NOW, None)
     assert (counts["instalments removed"], counts["mandates ended"]) == (2, 1), counts
 

@@ -22,8 +22,10 @@ from lifecycle.rules.membership_withdrawal import (
     effects,
     wrong,
 )
+from lifecycle.rules.money import MOST
 from lifecycle.rules.subscriptions import ChargeMethod, Policy, Status
 
+DAY = date(2026, 3, 10)
 LAST = date(2026, 4, 1)
 DUE, SUBMITTED, PAID, CANCELLED, TO_BE_REFUNDED = InstalmentStatus
 
@@ -36,10 +38,15 @@ PLAN = Membership(
     id=1,
     code="P1",
     customer="C1",
+    product="GOLD",
     policy=Policy.MEMBERSHIP,
     charge_method=ChargeMethod.SEPA,
     auto_renew=False,
     period_months=12,
+    anchor=date(2026, 1, 1),
+    quantity=1,
+    unit_price=Decimal(10),
+    vat_rate=Decimal(22),
     currency="EUR",
     status=Status.ACTIVE,
     terms=(Term(date(2026, 1, 1), date(2026, 12, 31)),),
@@ -60,14 +67,14 @@ ASKED = Request("C1", ("P1",), "ENDS", LAST, "", "anna", "")
 KNOWN = Known(False, (PLAN,), ActionType("withdrawal", in_agenda=False), {"anna"}, before=False)
 
 
-def of(membership: Membership, on: date) -> Effect:
-    (one,) = effects([membership], on)
+def of(membership: Membership, on: date, day: date = DAY) -> Effect:
+    (one,) = effects([membership], on, day)
     return one
 
 
 def what_becomes_of(due_on: date, status: InstalmentStatus, on: date = LAST) -> str:
     one = of(replace(PLAN, instalments=(instalment(due_on, status),)), on)
-    named = {"owed": one.owed, "removed": one.removed, "refund": one.to_be_refunded}
+    named = {"owed": one.owed, "collected": one.being_collected, "removed": one.removed, "refund": one.to_be_refunded}
     return " ".join(name for name, those in named.items() if those) or "untouched"
 
 
@@ -77,8 +84,8 @@ def what_becomes_of(due_on: date, status: InstalmentStatus, on: date = LAST) -> 
         (date(2026, 3, 31), DUE, "owed"),  # the day before
         (date(2026, 4, 1), DUE, "owed"),  # the day: the 1st, with an instalment on the 1st, which stays
         (date(2026, 4, 2), DUE, "removed"),  # the day after
-        (date(2026, 3, 31), SUBMITTED, "untouched"),  # on its way, and it was owed
-        (date(2026, 4, 1), SUBMITTED, "untouched"),
+        (date(2026, 3, 31), SUBMITTED, "collected"),  # on its way, and it was owed
+        (date(2026, 4, 1), SUBMITTED, "collected"),
         (date(2026, 4, 2), SUBMITTED, "refund"),  # cannot be recalled
         (date(2026, 3, 31), PAID, "untouched"),
         (date(2026, 4, 1), PAID, "untouched"),
@@ -133,6 +140,38 @@ def test_terms_end_on_the_last_day(membership: Membership, on: date, cut: Sequen
 
 
 @pytest.mark.parametrize(
+    ("membership", "on", "day", "to_come"),
+    [
+        (MONTHLY, date(2026, 3, 31), DAY, []),  # its last day as it is
+        (MONTHLY, date(2026, 3, 30), DAY, []),
+        (MONTHLY, date(2026, 4, 1), DAY, ["2026-04-01"]),  # for one day: a whole month, as a sweep charges it
+        (MONTHLY, date(2026, 5, 31), DAY, ["2026-04-01", "2026-05-01"]),
+        (MONTHLY, date(2026, 5, 15), date(2026, 6, 10), ["2026-04-01", "2026-05-01"]),  # sweeps were missed
+        # One that is there already, from an import, is the one, whatever became of it.
+        (
+            replace(MONTHLY, instalments=(instalment(date(2026, 4, 1), CANCELLED),)),
+            date(2026, 5, 31),
+            DAY,
+            ["2026-05-01"],
+        ),
+        (replace(MONTHLY, unit_price=Decimal(0)), date(2026, 5, 31), DAY, []),
+        (replace(MONTHLY, unit_price=MOST), date(2026, 5, 31), DAY, []),  # no sweep renews it
+        (replace(MONTHLY, auto_renew=False), date(2026, 5, 31), DAY, []),
+        # Twelve months are made up, and not a day more: such a one is closed without.
+        (MONTHLY, date(2026, 4, 30), date(2027, 3, 31), ["2026-04-01"]),
+        (MONTHLY, date(2026, 4, 30), date(2027, 4, 1), []),
+        (PLAN, LAST, DAY, []),
+    ],
+)
+def test_what_a_sweep_makes_due_up_to_the_last_day_is_owed_too(
+    membership: Membership, on: date, day: date, to_come: list[str]
+) -> None:
+    found = of(membership, on, day).to_come
+    assert [str(it.due_on) for it in found] == to_come
+    assert {str(it.amount) for it in found} <= {"12.20"}
+
+
+@pytest.mark.parametrize(
     ("shared_with", "together", "ends"),
     [
         ((), "P1", True),  # nobody else uses it
@@ -148,7 +187,7 @@ def test_a_mandate_ends_unless_a_contract_that_goes_on_uses_it(
     those = [
         replace(PLAN, code=code, shared_with=tuple(c for c in shared_with if c != code)) for code in together.split()
     ]
-    assert effects(those, LAST)[0].mandate == ("RUM1" if ends else None)
+    assert effects(those, LAST, DAY)[0].mandate == ("RUM1" if ends else None)
 
 
 REFUSED = [
@@ -314,7 +353,7 @@ def test_done_exactly_so_before_nothing_is_in_the_way_of_the_memberships() -> No
 
 def test_the_digest_stands_for_what_is_asked_for_and_what_it_does() -> None:
     def shown(request: Request = ASKED, *memberships: Membership) -> str:
-        return digest(request, effects(memberships or (PLAN,), request.on))
+        return digest(request, effects(memberships or (PLAN,), request.on, DAY))
 
     paid = tuple(replace(it, status=PAID) if it.due_on.month == 2 else it for it in PLAN.instalments)
     others = [
@@ -328,6 +367,7 @@ def test_the_digest_stands_for_what_is_asked_for_and_what_it_does() -> None:
         shown(ASKED, replace(PLAN, shared_with=("L7",))),
         shown(ASKED, replace(PLAN, terms=(*PLAN.terms, Term(date(2027, 1, 1), date(2027, 12, 31))))),
         shown(ASKED, PLAN, MONTHLY),
+        shown(ASKED, PLAN, replace(MONTHLY, unit_price=Decimal(11))),  # and is renewed at another price
     ]
     assert len({shown(), *others}) == len(others) + 1
     assert all(len(one) == 16 for one in others)
@@ -335,7 +375,7 @@ def test_the_digest_stands_for_what_is_asked_for_and_what_it_does() -> None:
 
 def test_the_order_in_which_memberships_are_named_is_of_no_account() -> None:
     both, turned = replace(ASKED, memberships=("P1", "M1")), replace(ASKED, memberships=("M1", "P1"))
-    assert digest(both, effects((PLAN, MONTHLY), LAST)) == digest(turned, effects((MONTHLY, PLAN), LAST))
+    assert digest(both, effects((PLAN, MONTHLY), LAST, DAY)) == digest(turned, effects((MONTHLY, PLAN), LAST, DAY))
 
 
 days = st.dates(date(2026, 1, 1), date(2027, 12, 31))

@@ -82,8 +82,12 @@ def of_m1(prefix: str = "") -> str:
     return f"FROM subscriptions WHERE subscriptions.id = subscription_id AND code = '{prefix}M1'"
 
 
+def look(asked: Request) -> Shown:
+    return withdrawals.look.fn(asked, DAY)
+
+
 def withdraw(asked: Request | Shown, prefect_id: UUID | None = None, now: datetime = NOW) -> dict[str, int]:
-    shown = asked if isinstance(asked, Shown) else withdrawals.look.fn(asked)
+    shown = asked if isinstance(asked, Shown) else look(asked)
     return dict(withdrawals.withdraw.fn(shown, DAY, started("membership-withdrawal", DAY), now, prefect_id))
 
 
@@ -333,7 +337,7 @@ def test_what_cannot_be_is_refused_and_nothing_changed() -> None:
 def test_asked_for_again_it_was_withdrawn_before() -> None:
     withdraw(BOTH)
     before = everything()
-    again = withdrawals.look.fn(replace(BOTH, memberships=("M1", "P1"), note="once more"))
+    again = look(replace(BOTH, memberships=("M1", "P1"), note="once more"))
     assert (again.before, again.effects) == (True, ())
     assert withdraw(again) == {"withdrawn before": 2}
     assert everything() == before
@@ -361,13 +365,13 @@ def test_what_is_no_longer_as_it_was_shown_is_not_done() -> None:
             f"UPDATE subscription_status SET status = 'ended' WHERE {_OURS}".replace("LIKE :like", "= '2-M1'"),
         )
     ):
-        shown = withdrawals.look.fn(of_another(f"{number}-"))
+        shown = look(of_another(f"{number}-"))
         change(since.replace(":like", f"'{number}-%'"))
         assert refused(shown) == ["confirm: what it does is no longer what was shown; expected a new look"]
 
 
 def test_a_digest_of_something_else_confirms_nothing() -> None:
-    assert refused(replace(withdrawals.look.fn(ASKED), digest="0123456789abcdef"))[0].startswith("confirm: ")
+    assert refused(replace(look(ASKED), digest="0123456789abcdef"))[0].startswith("confirm: ")
 
 
 def at_once(*asked: Request) -> list[dict[str, int] | str]:
@@ -379,7 +383,7 @@ def at_once(*asked: Request) -> list[dict[str, int] | str]:
         except BadInput as error:
             return error.findings[0].where
 
-    shown = [withdrawals.look.fn(one) for one in asked]
+    shown = [look(one) for one in asked]
     with ThreadPoolExecutor(len(shown)) as threads:
         return list(threads.map(one, shown))
 
@@ -414,7 +418,7 @@ def waits_for_a_lock(db: Connection) -> None:
 
 
 def test_a_charge_run_that_holds_an_instalment_is_waited_for() -> None:
-    shown = withdrawals.look.fn(ASKED)
+    shown = look(ASKED)
     with ThreadPoolExecutor(1) as threads:
         with transaction() as charging:
             charging.execute(text("SELECT FROM instalments ORDER BY id FOR UPDATE"))
@@ -427,7 +431,7 @@ def test_a_charge_run_that_holds_an_instalment_is_waited_for() -> None:
 
 
 def test_an_erasure_is_waited_for_and_the_erased_do_not_withdraw() -> None:
-    shown = withdrawals.look.fn(ASKED)
+    shown = look(ASKED)
     with ThreadPoolExecutor(1) as threads:
         with transaction() as erasing:
             erase(erasing, "C1")
@@ -443,7 +447,7 @@ def waits(shown: Shown, prefect_id: UUID) -> None:
 
 
 def test_while_it_waits_the_note_is_remembered_once_and_then_it_is_in_the_history_alone() -> None:
-    shown, prefect_id = withdrawals.look.fn(ASKED), uuid4()
+    shown, prefect_id = look(ASKED), uuid4()
     assert withdrawals.remembered.fn(prefect_id) is None
     waits(shown, prefect_id)
     waits(replace(shown, request=replace(ASKED, note="")), prefect_id)
@@ -462,7 +466,7 @@ def test_while_it_waits_the_note_is_remembered_once_and_then_it_is_in_the_histor
 
 
 def test_refused_it_forgets_the_note_and_is_not_done() -> None:
-    shown, prefect_id = withdrawals.look.fn(ASKED), uuid4()
+    shown, prefect_id = look(ASKED), uuid4()
     waits(shown, prefect_id)
     withdrawals.refuse.fn(prefect_id)
     assert rows("SELECT state, note FROM withdrawals") == [("refused", None)]
@@ -470,7 +474,7 @@ def test_refused_it_forgets_the_note_and_is_not_done() -> None:
 
 
 def test_what_another_run_did_meanwhile_is_waited_for_no_more() -> None:
-    shown, prefect_id = withdrawals.look.fn(ASKED), uuid4()
+    shown, prefect_id = look(ASKED), uuid4()
     waits(shown, prefect_id)
     withdraw(shown)
     assert withdraw(shown, prefect_id) == {"withdrawn before": 1}
@@ -478,7 +482,7 @@ def test_what_another_run_did_meanwhile_is_waited_for_no_more() -> None:
 
 
 def test_of_who_is_erased_no_note_is_written_down() -> None:
-    shown = withdrawals.look.fn(ASKED)
+    shown = look(ASKED)
     with transaction() as db:
         erase(db, "C1")
     waits(shown, uuid4())
@@ -510,7 +514,7 @@ def test_killed_at_any_statement_it_comes_to_the_same_end() -> None:
     with mortal():
         while killed:
             prefix = f"{statements:03}-"
-            shown = withdrawals.look.fn(of_another(prefix, memberships=("P1", "M1")))
+            shown = look(of_another(prefix, memberships=("P1", "M1")))
             prefect_id, run = uuid4(), started("membership-withdrawal", DAY)
             killed = True
             # The first one is left alone: all others must come to the same end.
