@@ -23,7 +23,7 @@ from tasks.membership_withdrawal import Shown
 from tests import cast
 from tests.billing import change, rows
 from tests.erasing import erase
-from tests.sweeping import dying_after, mortal, started
+from tests.sweeping import dying_after, mortal, started, sweep
 
 DAY = date(2026, 3, 10)
 NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
@@ -173,6 +173,19 @@ def test_far_ahead_a_monthly_one_keeps_its_terms() -> None:
         "memberships withdrawn": 1, "acknowledgements queued": 1,
     }  # fmt: skip
     assert rows(TERMS) == before
+
+
+def test_what_was_shown_to_come_is_what_the_sweep_makes_due() -> None:
+    change("UPDATE products SET price = 12.35 WHERE code = 'MEM-MONTH'")
+    shown = look(replace(BOTH, on=date(2026, 5, 15)))
+    to_come = {one.membership.code: [(it.due_on, it.amount) for it in one.to_come] for one in shown.effects}
+    assert to_come == {"M1": [(date(2026, month, 1), Decimal("15.07")) for month in (4, 5)], "P1": []}
+    withdraw(shown)
+    sweep(date(2026, 5, 16))
+    made = rows("""
+        SELECT due_on, amount FROM instalments JOIN subscriptions ON subscriptions.id = subscription_id
+        WHERE code = 'M1' AND instalments.status = 'due' ORDER BY due_on""")
+    assert made == to_come["M1"]
 
 
 def test_a_clock_that_was_set_back_cuts_all_the_same() -> None:
