@@ -38,6 +38,9 @@ LAST_DAY = date(2019, 10, 31)
 WIDTH = 120
 INDENT = " " * 38
 
+MOST_TRIES = 60
+"""Prefect cancels a run that meets another of its deployment; one delivers mailings for 4 minutes at most."""
+
 EXAMPLES = {
     "services renewed": sample_hosting.MANY_DOMAINS,
     "service suspended": sample_hosting.RUN_OUT[0],
@@ -226,7 +229,17 @@ def play(running: Running) -> bool:
 
 
 def _run(client: SyncPrefectClient, job: Job, running: Running) -> FlowRun:
-    """Run a deployment to its end. Where it waits for a person, be that person: say so, and answer."""
+    """Run a deployment to its end, and again where another run of it was under way, by its schedule say."""
+    for _ in range(MOST_TRIES):
+        done = _run_once(client, job, running)
+        if done.state is None or not done.state.is_cancelled():
+            break
+        time.sleep(5)
+    return done
+
+
+def _run_once(client: SyncPrefectClient, job: Job, running: Running) -> FlowRun:
+    """Where it waits for a person, be that person: say so, and answer."""
     started: Any = run_deployment(f"{job.flow}/{job.flow}", parameters=job.parameters, timeout=0, as_subflow=False)
     while True:
         running.check()
