@@ -86,9 +86,9 @@ def connect(settings: Settings) -> str:
     else:
         # Prefect would start one too, but after its own import, 3 s later. It must be stopped after Prefect's
         # exit handlers have sent what they hold: the handler that is registered first is called last.
-        server = ExitStack()
-        atexit.register(server.close)
-        _, env = server.enter_context(_server(settings, free_port()))
+        until_the_end = ExitStack()
+        atexit.register(until_the_end.close)
+        _, env = until_the_end.enter_context(server(settings, free_port()))
     os.environ.update(env)
     return env["PREFECT_API_URL"]
 
@@ -139,13 +139,13 @@ def running(settings: Settings, port: int) -> Iterator[Running]:
         raise StartError(f"it runs already: {already.removesuffix('/api')}")
     _refuse_taken(port)
     with ExitStack() as stack:
-        server, env = stack.enter_context(_server(settings, port))
+        process, env = stack.enter_context(server(settings, port))
         api = env["PREFECT_API_URL"]
         stack.enter_context(_recorded(settings, api))
         deploy.apply(env)
         deploy.limit_runs(api, _slots())
         started = stack.enter_context(worker(settings, env))
-        yield Running(env["PREFECT_UI_URL"], api, {"server": server, "worker": started})
+        yield Running(env["PREFECT_UI_URL"], api, {"server": process, "worker": started})
 
 
 @contextmanager
@@ -163,12 +163,17 @@ def worker(settings: Settings, env: dict[str, str]) -> Iterator[subprocess.Popen
 
 
 @contextmanager
-def _server(settings: Settings, port: int) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+def server(settings: Settings, port: int) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+    """A server alone, with the environment of its processes: ready when the block begins.
+
+    Raises:
+        StartError: It did not start.
+    """
     env, log = environment(settings, port), _log(settings, "server")
-    with _process(["server", "start"], env, log) as server:
-        _until(lambda: healthy(env["PREFECT_API_URL"]), server, log)
+    with _process(["server", "start"], env, log) as process:
+        _until(lambda: healthy(env["PREFECT_API_URL"]), process, log)
         _keep_pages_at_home(Path(env["PREFECT_SERVER_UI_STATIC_DIRECTORY"]))
-        yield server, env
+        yield process, env
 
 
 def _log(settings: Settings, name: str) -> Path:

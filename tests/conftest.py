@@ -155,6 +155,20 @@ def prefect_api(running: launcher.Running, monkeypatch: pytest.MonkeyPatch) -> s
     return running.api
 
 
+@pytest.fixture(scope="session")
+def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server without deployments and worker, for runs on the command line."""
+    with launcher.server(Settings(home=tmp_path_factory.mktemp("bare")), launcher.free_port()) as (_, environment):
+        yield environment["PREFECT_API_URL"]
+
+
+@pytest.fixture
+def bare_prefect(bare_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Its API address, which processes that the test starts find in their environment."""
+    monkeypatch.setenv("PREFECT_API_URL", bare_server)
+    return bare_server
+
+
 @pytest.fixture
 def client(prefect_api: str) -> Iterator[SyncPrefectClient]:
     with temporary_settings({PREFECT_API_URL: prefect_api}), get_client(sync_client=True) as client:

@@ -128,7 +128,8 @@ def test_schedules_and_deployments_that_the_file_no_longer_names_are_removed(
     former = yaml.safe_load((deploy.ROOT / "prefect.yaml").read_text())
     report = next(entry for entry in former["deployments"] if entry["name"] == "monthly-reseller-report")
     report["schedules"].append({"slug": "weekly", "cron": "0 6 * * 1", "timezone": "Europe/Rome"})
-    former["deployments"].append(report | {"name": "former-report", "schedules": []})
+    # As few as show it: each takes its time.
+    former["deployments"] = [report, report | {"name": "former-report", "schedules": []}]
     (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(former))
     deploy.apply(os.environ, tmp_path / "prefect.yaml")
     assert {s.slug for s in deployments(client)["monthly-reseller-report"].schedules} == {"monthly", "weekly"}

@@ -82,7 +82,7 @@ def decoded(raw: str) -> str:
     return str(make_header(decode_header(raw)))
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(subject=TEXTS, name=TEXTS)
 @example(subject=" spaces  kept ", name='O\'Brien, "Figli" <srl> \\ ')
 @example(subject="=?utf-8?q?not_a_word?=", name="=?x?=")

@@ -324,7 +324,7 @@ STEPS = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(history=STEPS)
 def test_sql_selects_each_licence_for_which_the_rule_has_a_step(home: Path, history: list[tuple[Any, ...]]) -> None:
     with transaction() as db:

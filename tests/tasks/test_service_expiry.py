@@ -535,7 +535,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("live_from", [None, "2026-04-15"])
-@hypothesis_settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(history=STEPS)
 def test_sql_selects_each_service_for_which_the_rule_has_a_step(
     home: Path, live_from: str | None, history: list[tuple[Any, ...]]

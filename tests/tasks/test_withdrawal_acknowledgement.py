@@ -83,7 +83,11 @@ def test_it_says_what_was_withdrawn_when_and_what_becomes_of_each_instalment(
         assert fact in words
 
 
-def test_without_an_account_it_is_sent_all_the_same_and_neither_note_nor_operator_is_in_it(home: Path) -> None:
+def test_without_an_account_it_is_sent_all_the_same_and_neither_note_nor_operator_is_in_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_ISSUER__IBAN", "")
+    settings.cache_clear()
     with transaction() as db:
         withdrawn(db, shared=True)
     assert deliver_now() == {"sent": 1}
