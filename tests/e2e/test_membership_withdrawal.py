@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 from playwright.sync_api import Page, expect
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import Artifact
 from prefect.states import Cancelled, Suspended
 from sqlalchemy import Engine, text
@@ -188,7 +189,8 @@ def test_on_the_command_line_a_first_run_shows_and_a_second_one_confirms(
         {"memberships withdrawn": 2, "instalments owed": 6, "mandates ended": 1},
     )
     assert json.loads(lifecycle())["counts"]["withdrawn before"] == 2
-    assert {run.parameters["notes"] for run in client.read_flow_runs(limit=8) if "notes" in run.parameters} == {""}
+    ours = client.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW])))
+    assert {run.parameters["notes"] for run in ours} == {""}
 
 
 def test_what_nobody_answered_is_refused_its_note_forgotten_and_set_going_again_it_says_so(
