@@ -259,14 +259,14 @@ def test_a_plan_made_before_the_policy_changed_cuts_nobody_off(home: Path) -> No
 # The reseller report of a day, and the statuses of that day
 
 
-def test_the_reports_of_a_year_list_as_disabled_who_is_disabled(home: Path) -> None:
+def test_the_reports_of_each_month_list_as_disabled_who_is_disabled(home: Path) -> None:
     with transaction() as db:
         hold(db, {f"L{n}": date(2019, 1, 1) + timedelta(days=n) for n in range(0, 300, 3)})
         reseller = cast.reseller(db, "R1")
         for (customer,) in db.execute(text("SELECT id FROM customers")).all():
             cast.association(db, customer, reseller)
     reports = 0
-    for day in (date(2019, 3, 25) + timedelta(days=n) for n in range(366)):
+    for day in (date(2019, 3, 25) + timedelta(days=n) for n in range(214)):
         sweep(day)
         deliver_now()
         if day == first_of_month(day):
@@ -276,7 +276,7 @@ def test_the_reports_of_a_year_list_as_disabled_who_is_disabled(home: Path) -> N
         if day.day % 9 == 0:
             for code in sorted(statuses())[day.month :: 40]:
                 record_renewal(code, add_months(expiries()[code], 3), day)
-    assert reports == 12
+    assert reports == 7
 
 
 def expiries() -> dict[str, date]:
