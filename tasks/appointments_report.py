@@ -13,10 +13,9 @@ from lifecycle.persistence.database import transaction
 from lifecycle.rendering import appointments as rendering
 from lifecycle.rendering import chart
 from lifecycle.rules.appointments import Appointments, AppointmentStatus
-from lifecycle.rules.calendar import SINCE_EVER
 from lifecycle.rules.documents import Document
 from lifecycle.rules.findings import BadInput, Finding
-from lifecycle.rules.records import LAST_DAY
+from lifecycle.rules.period import unfit
 from lifecycle.rules.runs import Table
 from lifecycle.settings import settings
 from tasks.documents import kept
@@ -45,7 +44,8 @@ def write_report(first: date, last: date, today: date) -> Told:
     `today` is marked in the chart. Raises BadInput for a period that ends before it begins, or is beyond reach, or has
     more than MOST appointments.
     """
-    _check(first, last)
+    if findings := unfit(first, last):
+        raise BadInput(findings)
     found, path = _write(first, last, MOST)
     picture = chart.monthly("Appointments per month", found.last_months(CHARTED_MONTHS), today)
     return Told(path, _counts(found), [_table(found)], picture)
@@ -65,19 +65,6 @@ def _write(first: date, last: date, most: int | None) -> tuple[Appointments, Pat
             wrong = f"from {first} to {last} there are more than {most:,} appointments"
             raise BadInput([Finding("to_date", wrong, "a shorter period")])
         return found, kept(Document.APPOINTMENTS, rendering.workbook(found, settings().locale), first, last)
-
-
-def _check(first: date, last: date) -> None:
-    reach = f"a day from {SINCE_EVER} to {LAST_DAY}"
-    findings = [
-        Finding(what, f"{day} is out of reach", reach)
-        for what, day in (("from_date", first), ("to_date", last))
-        if not SINCE_EVER <= day <= LAST_DAY
-    ]
-    if last < first:
-        findings.append(Finding("to_date", f"{last} is before {first}", "the last day, on or after from_date"))
-    if findings:
-        raise BadInput(findings)
 
 
 def _counts(found: Appointments) -> Counter[str]:

@@ -17,7 +17,7 @@ from lifecycle.rendering import withdrawal_report as rendering
 from lifecycle.rules.calendar import SINCE_EVER
 from lifecycle.rules.documents import Document
 from lifecycle.rules.findings import BadInput, Finding
-from lifecycle.rules.records import LAST_DAY
+from lifecycle.rules.period import unfit
 from lifecycle.rules.runs import Table
 from lifecycle.rules.withdrawal_report import Group, Withdrawals
 from lifecycle.settings import settings
@@ -72,14 +72,9 @@ def _write(first: date, last: date, as_of: date, most: int | None) -> tuple[With
 
 
 def _check(first: date, last: date, as_of: date, today: date) -> None:
-    reach = f"a day from {SINCE_EVER} to {LAST_DAY}"
-    findings = [
-        Finding(what, f"{day} is out of reach", reach)
-        for what, day in (("from_date", first), ("to_date", last), ("as_of", as_of))
-        if not SINCE_EVER <= day <= LAST_DAY
-    ]
-    if last < first:
-        findings.append(Finding("to_date", f"{last} is before {first}", "the last day, on or after from_date"))
+    findings = unfit(first, last)
+    if as_of < SINCE_EVER:
+        findings.append(Finding("as_of", f"{as_of} is out of reach", f"a day from {SINCE_EVER} on"))
     if as_of > today:
         findings.append(Finding("as_of", f"{as_of} is yet to come", "today or a past day"))
     if findings:

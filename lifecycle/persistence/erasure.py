@@ -39,6 +39,7 @@ from lifecycle.rules.erasure import (
     Kept,
     digest,
 )
+from lifecycle.rules.instalments import OWED
 from lifecycle.rules.languages import Locale
 from lifecycle.rules.records import start_of_day
 from lifecycle.rules.segment import Segment
@@ -96,18 +97,19 @@ _EXPIRING = """EXISTS (
     WHERE subscription.customer_id = customer.id AND {})"""
 
 # As `rules.erasure.decide`, of one `customer`.
+_OWED = ", ".join(f"'{status}'" for status in sorted(OWED))
 _REASONS = {
     Kept.UNEXPIRED: _EXPIRING.format("expires_on >= :day"),
     Kept.NOT_CLOSED: _EXPIRING.format("""coalesce(expires_on < :day, true)
         AND coalesce(status, 'active') NOT IN ('disabled', 'deleted', 'withdrawn', 'ended')
         AND policy <> 'custom'"""),
     Kept.OPEN_CARD: "EXISTS (SELECT FROM cards WHERE cards.customer_id = customer.id AND state = 'open')",
-    Kept.OWED: """(EXISTS (
+    Kept.OWED: f"""(EXISTS (
         SELECT FROM allocations WHERE allocations.customer_id = customer.id AND purpose = 'credit'
         GROUP BY currency HAVING sum(amount) <> 0)
     OR EXISTS (
         SELECT FROM subscriptions JOIN instalments ON subscription_id = subscriptions.id
-        WHERE customer_id = customer.id AND instalments.status IN ('due', 'submitted', 'to_be_refunded')))""",
+        WHERE customer_id = customer.id AND instalments.status IN ({_OWED})))""",
     Kept.HOLD: held("customer.id", ":day"),
     Kept.BEING_SENT: "EXISTS (SELECT FROM messages WHERE messages.customer_id = customer.id AND state = 'sending')",
 }
