@@ -5,7 +5,7 @@ from datetime import date
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.business_day import now, refuse_ahead, scheduled_day
+from flows.business_day import now, refuse_ahead, scheduled_day, superseded
 from flows.deliver_outbox import deliver_now
 from flows.portions import codes_in, done
 from lifecycle.rules.runs import Summary, Table
@@ -32,6 +32,7 @@ def billing_card_run(business_date: date | None = None, customers: str = "all", 
     - Custom applications that fall due are listed for Accounting, and nothing else happens to them.
     - Before the stream's go-live date cards are made for trial: visible, not sent.
     - A day more than one ahead of today is refused, except as a dry run.
+    - A scheduled run that begins more than a day late leaves everything to the run of a later day.
 
     Args:
         business_date: The day to act for. None: the day for which the run was scheduled.
@@ -39,7 +40,9 @@ def billing_card_run(business_date: date | None = None, customers: str = "all", 
         dry_run: Do everything, list it, and take it back.
     """
     day = business_date or scheduled_day()
-    with recorded("billing-card-run", day, dry_run=dry_run) as summary:
+    with recorded("billing-card-run", day, dry_run=dry_run, whole=customers.strip() == "all") as summary:
+        if business_date is None and superseded(summary):
+            return summary
         if not dry_run:
             refuse_ahead(day)
         order = Order(day, now(), summary.run_id, dry_run)

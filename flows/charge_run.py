@@ -7,7 +7,7 @@ from decimal import Decimal
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.business_day import now, refuse_ahead, scheduled_day
+from flows.business_day import now, refuse_ahead, scheduled_day, superseded
 from flows.portions import done
 from lifecycle.rules.charge_run import Figures, Reason
 from lifecycle.rules.plans import Held
@@ -34,6 +34,7 @@ def charge_run(business_date: date | None = None, dry_run: bool = False) -> Summ
     - The files are among the documents of the installation; one that a kill kept from being there, the next run puts.
     - Before the stream's go-live date everything is shown, nothing is submitted.
     - A day more than one ahead of today is refused, except as a dry run.
+    - A scheduled run that begins more than a day late leaves everything to the run of a later day.
 
     Args:
         business_date: The day to act for. None: the day for which the run was scheduled.
@@ -41,6 +42,8 @@ def charge_run(business_date: date | None = None, dry_run: bool = False) -> Summ
     """
     day = business_date or scheduled_day()
     with recorded("charge-run", day, dry_run=dry_run) as summary:
+        if business_date is None and superseded(summary):
+            return summary
         if not dry_run:
             refuse_ahead(day)
         order = Order(day, now(), summary.run_id, dry_run)

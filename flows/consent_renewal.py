@@ -5,7 +5,7 @@ from datetime import date
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.business_day import refuse_ahead, scheduled_day
+from flows.business_day import refuse_ahead, scheduled_day, superseded
 from flows.deliver_outbox import deliver_now
 from flows.portions import done
 from lifecycle.rules.runs import Summary, Table
@@ -34,6 +34,7 @@ def consent_renewal(business_date: date | None = None, dry_run: bool = False) ->
       withdrawn in between, or has lapsed, is not asked about any more.
     - What was granted for no more than `consent_renewal_days` is not asked about: it was given only just.
     - A day more than one ahead of today is refused, except as a dry run.
+    - A scheduled run that begins more than a day late leaves everything to the run of a later day.
 
     Args:
         business_date: The day to act for. None: the day for which the run was scheduled.
@@ -41,6 +42,8 @@ def consent_renewal(business_date: date | None = None, dry_run: bool = False) ->
     """
     day = business_date or scheduled_day()
     with recorded("consent-renewal", day, dry_run=dry_run) as summary:
+        if business_date is None and superseded(summary):
+            return summary
         if not dry_run:
             refuse_ahead(day)
         days = settings().policy.consent_renewal_days

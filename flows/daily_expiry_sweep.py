@@ -10,7 +10,7 @@ from prefect.input import RunInput
 from prefect.runtime import deployment, flow_run
 from pydantic import Field
 
-from flows.business_day import now, refuse_ahead, scheduled_day
+from flows.business_day import now, refuse_ahead, scheduled_day, superseded
 from flows.deliver_outbox import deliver_now
 from flows.portions import counted
 from lifecycle.rules import licence_expiry, membership_expiry, service_expiry
@@ -61,6 +61,7 @@ def daily_expiry_sweep(business_date: date | None = None, dry_run: bool = False,
     - A plan that would cut off too many waits for a person: in the UI the run can be resumed, on the command line the
       plan is approved by its digest.
     - A day more than one ahead of today is refused, except as a dry run.
+    - A scheduled run that begins more than a day late leaves everything to the run of a later day.
 
     Args:
         business_date: The day to act for. None: the day for which the run was scheduled.
@@ -70,15 +71,15 @@ def daily_expiry_sweep(business_date: date | None = None, dry_run: bool = False,
     day = business_date or scheduled_day()
     with recorded("daily-expiry-sweep", day, dry_run=dry_run) as summary:
         summary.images.append(("Expiries per month", sweeps.expiry_chart(day)))
-        plan = _plan(summary, day, approve_plan, dry_run=dry_run)
+        plan = _plan(summary, day, approve_plan, scheduled=business_date is None, dry_run=dry_run)
         if plan is not None and not dry_run:
             _carry_out(summary, plan)
             deliver_now(summary)
     return summary
 
 
-def _plan(summary: Summary, day: date, approve_plan: str, *, dry_run: bool) -> Plan | None:
-    """The plan to carry out; None where a person refused it."""
+def _plan(summary: Summary, day: date, approve_plan: str, *, scheduled: bool, dry_run: bool) -> Plan | None:
+    """The plan to carry out; None where a person refused it, or the run of a later day makes one."""
     if approve_plan and dry_run:
         raise BadInput([Finding("dry_run", "an approval carries its plan out", "approve_plan without a dry run")])
     if approve_plan:
@@ -91,6 +92,8 @@ def _plan(summary: Summary, day: date, approve_plan: str, *, dry_run: bool) -> P
     if written is not None:
         # This run was here before: it has waited for a person, or died while it carried the plan out.
         return _decided(summary, written) if written.state is PlanState.WAITING else written
+    if scheduled and superseded(summary):
+        return None
     outlook = sweeps.make_plan(day, summary.run_id, dry_run=dry_run)
     _describe(summary, outlook)
     if dry_run or outlook.plan.state is not PlanState.WAITING:

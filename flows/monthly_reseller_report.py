@@ -49,7 +49,7 @@ def monthly_reseller_report(
     """
     day = month_of(month) if month else first_of_month(scheduled_day())
     this_month = first_of_month(today())
-    with recorded("monthly-reseller-report", day, dry_run=dry_run) as summary:
+    with recorded("monthly-reseller-report", day, dry_run=dry_run, whole=resellers.strip() == "all") as summary:
         if day > this_month and not dry_run:
             raise BadInput([Finding("month", f"{day:%Y-%m} is yet to come", "a month that has begun, or a dry run")])
         order = Order(

@@ -6,7 +6,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -16,7 +16,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.exceptions import Pause
+from prefect.exceptions import ObjectNotFound, Pause
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
 from prefect.states import Cancelled
@@ -113,17 +113,18 @@ def empty_write_ahead_log() -> None:
 
 
 @contextmanager
-def recorded(flow: str, business_date: date, *, dry_run: bool) -> Iterator[Summary]:
+def recorded(flow: str, business_date: date, *, dry_run: bool, whole: bool = True) -> Iterator[Summary]:
     """One run, one row: started before anything else, finished with the summary, however the run ends.
 
     A run that waits for a person ends its row as waiting, and has another one when it goes on. The summary is published
     as an artifact without a key: with one, Prefect would copy it into its events. Raises RunFailed at the end where
-    items failed. A process that is killed leaves the row as running.
+    items failed. A process that is killed leaves the row as running; `settle`
+    says later that it crashed.
     """
     summary = Summary(flow, business_date, dry_run, uuid4())
     prefect_id = UUID(flow_run.id) if flow_run.id else None
     with transaction() as db:
-        runs.start(db, summary.run_id, flow, business_date, dry_run, prefect_id)
+        runs.start(db, summary.run_id, flow, business_date, dry_run=dry_run, prefect_id=prefect_id, whole=whole)
     try:
         yield summary
     except (Pause, WaitsForPerson):
@@ -138,14 +139,39 @@ def recorded(flow: str, business_date: date, *, dry_run: bool) -> Iterator[Summa
         summary.notes.append(f"stopped by {type(error).__name__}")
         _close(summary, "failed")
         raise
-    _close(summary, "failed" if summary.failures else "completed")
+    _close(summary, "failed" if summary.failures else "superseded" if summary.superseded else "completed")
     if summary.failures:
         raise RunFailed(summary)
 
 
+def settle() -> Counter[str]:
+    """Say of runs in our table whose process died that they crashed. Returns how many, by flow.
+
+    Prefect knows of it, or does not know the run: it belonged to a server for one command, which is long gone after a
+    day.
+    """
+    with transaction() as db:
+        open_runs = runs.unfinished(db)
+    with get_client(sync_client=True) as client:
+        died = [run for run in open_runs if _died(client, run)]
+    with transaction() as db:
+        runs.crash(db, [run.id for run in died])
+    return Counter(run.flow for run in died)
+
+
+def _died(client: SyncPrefectClient, run: runs.Unfinished) -> bool:
+    try:
+        state = client.read_flow_run(run.prefect_id).state if run.prefect_id else None
+    except ObjectNotFound:
+        state = None
+    if state is None:
+        return run.started_at < datetime.now(UTC) - timedelta(days=1)
+    return state.is_final()
+
+
 def _close(summary: Summary, outcome: str) -> None:
     with transaction() as db:
-        runs.finish(db, summary.run_id, outcome, summary.counts)
+        runs.finish(db, summary, outcome)
     create_markdown_artifact(run_summary.markdown(summary, outcome))
     counts = ", ".join(f"{reason} {number}" for reason, number in sorted(summary.counts.items()))
     log.info("%s %s: %s", summary.flow, outcome, counts)

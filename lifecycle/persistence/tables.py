@@ -296,7 +296,11 @@ runs = Table(
     neutral("outcome", Text, server_default="running"),
     neutral("counts", JSONB, server_default=text("'{}'")),
     neutral("prefect_flow_run_id", Uuid, nullable=True),
+    # A run for some resellers or customers has not seen to its period.
+    neutral("whole", Boolean, server_default="true"),
     Index("runs_flow_business_date_idx", "flow", "business_date"),
+    Index("runs_flow_started_at_idx", "flow", "started_at"),
+    Index("runs_unfinished_idx", "started_at", postgresql_where=text("outcome = 'running'")),
 )
 
 transitions = Table(

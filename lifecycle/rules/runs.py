@@ -18,7 +18,8 @@ class Summary:
     """One run's result, filled while it works.
 
     `counts` are figures by reason. `failed` are the reasons among them for which the run must end as failed, so that
-    somebody looks. `images` are titles and SVG.
+    somebody looks. `images` are titles and SVG. A `superseded` run has left everything to that
+    of a later day.
     """
 
     flow: str
@@ -30,6 +31,7 @@ class Summary:
     tables: list[Table] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     images: list[tuple[str, str]] = field(default_factory=list)
+    superseded: bool = False
 
     @property
     def failures(self) -> int:

@@ -102,7 +102,7 @@ def mail(subject: str, message_id: str = "<1@example.com>", body: str = "") -> b
 def run(day: date = DAY, *, dry_run: bool = False) -> Counter[str]:
     run_id = uuid4()
     with transaction() as db:
-        runs.start(db, run_id, "process-unsubscribes", day, dry_run, None)
+        runs.start(db, run_id, "process-unsubscribes", day, dry_run=dry_run, prefect_id=None)
     return process_inbox.fn(day, datetime.now(UTC), run_id, dry_run=dry_run)
 
 
