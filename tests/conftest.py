@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,8 +41,19 @@ class OneServer(LoadScopeScheduling):  # type: ignore[misc] # it has no types
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    server = get_server(tmp_path_factory.mktemp("cluster") / "postgres", cleanup_mode="delete")
+def in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in memory, where the machine has one with room: a thousand databases of 300 files come and go there."""
+    memory = Path("/dev/shm")  # Linux has it; containers may have a tiny one
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 2**30:
+        with TemporaryDirectory(prefix="lifecycle-tests-", dir=memory, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    else:
+        yield tmp_path_factory.mktemp("in-memory")
+
+
+@pytest.fixture(scope="session")
+def cluster(in_memory: Path) -> Iterator[PostgresServer]:
+    server = get_server(in_memory / "postgres", cleanup_mode="delete")
     admin = database.connect(server.get_uri())
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         # Tests kill clients, never the server: nothing has to survive a power cut.
@@ -101,8 +113,10 @@ def db(home: Path) -> Iterator[Connection]:
 
 
 @pytest.fixture(scope="session")
-def server_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("server")
+def server_home(in_memory: Path) -> Path:
+    home = in_memory / "server"
+    home.mkdir()
+    return home
 
 
 @pytest.fixture(scope="session")
@@ -156,9 +170,9 @@ def prefect_api(running: launcher.Running, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 @pytest.fixture(scope="session")
-def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def bare_server(in_memory: Path) -> Iterator[str]:
     """A server without deployments and worker, for runs on the command line."""
-    with launcher.server(Settings(home=tmp_path_factory.mktemp("bare")), launcher.free_port()) as (_, environment):
+    with launcher.server(Settings(home=in_memory / "bare"), launcher.free_port()) as (_, environment):
         yield environment["PREFECT_API_URL"]
 
 
