@@ -1,4 +1,4 @@
-"""One PostgreSQL cluster and one Prefect server per session.
+"""One PostgreSQL cluster and one Prefect server per process.
 
 Each test gets its own database, cloned from a migrated template. What the server's worker runs has one for the session.
 """
@@ -31,13 +31,18 @@ _numbers = count(1)
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Where tests run in several processes, those on the session's Prefect server share one process, and one server."""
-    return OneServer(config, log)
+    """Where tests run in several processes, those on a session's Prefect server share two processes, and two servers.
+
+    They mostly wait: one after the other they would take longer than all the rest beside them.
+    """
+    return TwoServers(config, log)
 
 
-class OneServer(LoadScopeScheduling):  # type: ignore[misc] # it has no types
+class TwoServers(LoadScopeScheduling):  # type: ignore[misc] # it has no types
     def _split_scope(self, nodeid: str) -> str:
-        return "server" if nodeid.startswith("tests/e2e/") else nodeid
+        if not nodeid.startswith("tests/e2e/"):
+            return nodeid
+        return "first server" if nodeid < "tests/e2e/test_f" else "second server"  # half of the time each
 
 
 @pytest.fixture(scope="session")
@@ -139,6 +144,7 @@ def running(server_home: Path, server_database: str) -> Iterator[launcher.Runnin
         # By default the server looks 100 days ahead: less than from one change of the clocks to the next.
         environment.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS", "13")
         environment.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME", "P400D")
+        environment.setenv("PREFECT_WORKER_QUERY_SECONDS", "0.5")  # some eighty runs wait for the worker to look
         settings.cache_clear()
         with launcher.running(Settings(home=server_home), launcher.free_port()) as running:
             yield running
