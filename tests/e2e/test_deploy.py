@@ -64,7 +64,7 @@ def test_the_server_knows_how_runs_of_a_deployment_may_overlap(client: SyncPrefe
         if deployment.concurrency_options
     }
     assert strategies == {
-        "monthly-reseller-report": "CANCEL_NEW",
+        "monthly-reseller-report": "ENQUEUE",
         "deliver-outbox": "CANCEL_NEW",
         "process-unsubscribes": "CANCEL_NEW",
         "daily-expiry-sweep": "ENQUEUE",
@@ -74,7 +74,7 @@ def test_the_server_knows_how_runs_of_a_deployment_may_overlap(client: SyncPrefe
         "record-renewal": "ENQUEUE",
         "associate-customer": "ENQUEUE",
         "contact-customer": "ENQUEUE",
-        "consent-renewal": "CANCEL_NEW",
+        "consent-renewal": "ENQUEUE",
         "consent-report": "ENQUEUE",
         "mailing-run": "ENQUEUE",
         "record-consent": "ENQUEUE",
