@@ -219,8 +219,8 @@ def _keep_pages_at_home(pages: Path) -> None:
 
 
 def _slots() -> int:
-    # One more than a long run, so that what is due every five minutes still finds its place; and one each for a backfill
-    # and a make-up, which only wait for the runs that they have started.
+    # One more than a long run, so that what is due every five minutes still finds its place; and one each for a
+    # backfill and a make-up, which only wait for the runs that they have started.
     return max(2, os.cpu_count() or 1) + 2
 
 
