@@ -54,7 +54,7 @@ def backfill(
       the days, makes up those before it; none is needed where a later day has been run.
     - The first run that does not complete, or waits for a person, is the last: this one then fails. Run it again, and
       it goes on from there. A period that is being run, or waits for a person, is left to that run.
-    - Cancel this run, and the report under way is cancelled with it within half a minute; what acts goes on, and can be
+    - Cancel this run, and the report under way is cancelled with it within a minute; what acts goes on, and can be
       cancelled by itself. Killed, it leaves the run under way to itself; run again, it starts no second one.
 
     Args:

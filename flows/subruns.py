@@ -41,7 +41,7 @@ def run_in_order(summary: Summary, flow: str, periods: Sequence[date], *, tag: s
     The runs carry `tag`. One that a former run under this tag has started for a period and that is still under way,
     since its parent died, is waited for instead of starting another: no two runs may use a tag at once.
 
-    Runs of reports are subruns: where this run is cancelled, Prefect cancels the one under way within half a minute.
+    Runs of reports are subruns: where this run is cancelled, Prefect cancels the one under way within a minute.
     What acts may have to wait for a person, which Prefect refuses to subruns: such a run is beside this one, and goes
     on when this one is cancelled or killed. It is one run for all that is due, and can be cancelled by itself.
 
@@ -57,7 +57,7 @@ def run_in_order(summary: Summary, flow: str, periods: Sequence[date], *, tag: s
     under_way = _under_way(flow, tag)
     for number, period in enumerate(periods, start=1):
         argument = PERIODIC[flow].argument(period)
-        run = _ended(under_way[argument] if argument in under_way else _start(flow, argument, tag))
+        run = _run(flow, argument, tag, under_way.get(argument))
         outcome = _outcome(run)
         summary.counts[outcome] += 1
         table.rows.append((argument, outcome, f"[{run.name}]({url_for(run)})"))
@@ -91,6 +91,15 @@ def _under_way(flow: str, tag: str) -> dict[str, FlowRun]:
             flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[tag]), state=state),
         )
     return {run.parameters[PERIODIC[flow].parameter]: run for run in runs}
+
+
+def _run(flow: str, argument: str, tag: str, former: FlowRun | None) -> FlowRun:
+    """The run for a period when it has ended, or waits for a person: `former`, else a new one."""
+    if former:
+        ended = _ended(former)
+        if not cast(State, ended.state).is_cancelled():  # with its parent, some seconds after it
+            return ended
+    return _ended(_start(flow, argument, tag))
 
 
 def _start(flow: str, argument: str, tag: str) -> FlowRun:
