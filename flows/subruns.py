@@ -19,6 +19,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType, WorkPoolStatus
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
+from prefect.runtime import deployment
 from prefect.utilities.urls import url_for
 
 from lifecycle.rules.findings import BadInput, Finding
@@ -46,11 +47,12 @@ def run_in_order(summary: Summary, flow: str, periods: Sequence[date], *, tag: s
     on when this one is cancelled or killed. It is one run for all that is due, and can be cancelled by itself.
 
     Raises:
-        BadInput: No worker would run them.
+        BadInput: On the command line, where no worker would run them.
     """
     if not periods:
         return True
-    _refuse_without_worker(flow)
+    if not deployment.id:  # on the command line; a worker has started us otherwise
+        _refuse_without_worker(flow)
     table = Table(f"Runs of {flow}", ("period", "outcome", "run"), [])
     summary.tables.append(table)
     progress = cast(UUID, create_progress_artifact(0.0, description=f"runs of {flow}"))
