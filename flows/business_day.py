@@ -6,6 +6,7 @@ from typing import Annotated
 from prefect.runtime import flow_run
 from pydantic import WithJsonSchema
 
+from lifecycle.rules import periods
 from lifecycle.rules.findings import BadInput, Finding
 from lifecycle.rules.runs import Summary
 from lifecycle.settings import settings
@@ -45,13 +46,13 @@ def scheduled_day() -> date:
 
 
 def superseded(summary: Summary) -> bool:
-    """Whether this run was scheduled more than a day ago, so that the one after it is due: nothing is left to do here.
+    """Whether this run comes so late that the one after it is due: nothing is left to do here.
 
     After a downtime Prefect starts all late runs at once, in any order. The run of the last day does all that is due,
     and the others must not act for theirs: whoever was to be warned on the first of these days and cut off on the last
     would be so within minutes.
     """
-    summary.superseded = bool(flow_run.scheduled_start_time <= now() - timedelta(days=1))
+    summary.superseded = periods.superseded(flow_run.scheduled_start_time, now(), settings().zone)
     if summary.superseded:
         summary.notes.append("it comes more than a day late: the run of a later day makes it up")
     return summary.superseded

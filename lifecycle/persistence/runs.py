@@ -74,8 +74,8 @@ def of_periods(db: Connection, flow: str, first: date) -> list[Ran]:
 
 
 def first_started(db: Connection, flow: str) -> datetime | None:
-    """When the flow ran first, as far back as runs are kept; None: never."""
-    return db.execute(select(func.min(runs.c.started_at)).where(runs.c.flow == flow)).scalar()
+    """When the flow ran first, as far back as runs are kept; None: never. Dry runs are none: somebody has a look."""
+    return db.execute(select(func.min(runs.c.started_at)).where(runs.c.flow == flow, ~runs.c.dry_run)).scalar()
 
 
 def unfinished(db: Connection) -> list[Unfinished]:

@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
-from lifecycle.rules.calendar import months
+from lifecycle.rules.calendar import first_of_month, months
 
 
 class Which(StrEnum):
@@ -32,6 +33,11 @@ class Periodic:
     parameter: str
     monthly: bool
     acts: bool
+
+    def of(self, moment: datetime, zone: ZoneInfo) -> date:
+        """The first day of the period for which a run acts that is scheduled for this moment."""
+        day = moment.astimezone(zone).date()
+        return first_of_month(day) if self.monthly else day
 
     def argument(self, period: date) -> str:
         """The value of the parameter for a period, which is given by its first day."""
@@ -90,6 +96,14 @@ def to_run(periodic: Periodic, periods: Iterable[date], ran: Collection[Ran], wh
     if which is Which.FAILED:
         open_ = [period for period in open_ if outcomes[period] & _FAILED]
     return open_[-1:] if periodic.acts else open_
+
+
+def superseded(scheduled: datetime, now: datetime, zone: ZoneInfo) -> bool:
+    """Whether a run that was scheduled then leaves its day to a later one: by the clock on the wall the next is due.
+
+    Not after 24 hours: when the clocks change, the next day's run comes after 23 or 25.
+    """
+    return now.astimezone(zone).replace(tzinfo=None) >= scheduled.astimezone(zone).replace(tzinfo=None) + timedelta(1)
 
 
 def given_up(periods: Iterable[date], ran: Iterable[Ran], now: datetime) -> list[date]:

@@ -12,6 +12,7 @@ from prefect.utilities.callables import parameter_schema
 from deployments.deploy import POOL, ROOT, TAG, installation
 from deployments.run import names
 from flows.business_day import DAYS
+from lifecycle.rules.periods import PERIODIC
 from tasks.runs import PERSONAL_PARAMETERS
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
@@ -117,6 +118,13 @@ def test_every_deployment_is_ours_checked_and_runs_one_at_a_time(deployment: dic
     assert deployment["work_pool"] == {"name": POOL}
     assert deployment["enforce_parameter_schema"] is True
     assert deployment["concurrency_limit"]["limit"] == 1
+
+
+def test_a_crash_of_whatever_can_be_made_up_starts_the_make_up() -> None:
+    [make_up] = [deployment for deployment in DEPLOYMENTS if deployment["name"] == "make-up"]
+    [crashed] = [trigger for trigger in make_up["triggers"] if trigger["expect"] == ["prefect.flow-run.Crashed"]]
+    scheduled = {deployment["name"] for deployment, _ in SCHEDULES}
+    assert set(crashed["match_related"]["prefect.resource.name"]) == PERIODIC.keys() & scheduled
 
 
 def test_the_time_zone_of_schedules_is_the_settings_one(monkeypatch: pytest.MonkeyPatch) -> None:

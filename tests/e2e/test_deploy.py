@@ -89,6 +89,7 @@ def test_the_server_knows_how_runs_of_a_deployment_may_overlap(client: SyncPrefe
         "membership-withdrawal": "ENQUEUE",
         "charge-run": "ENQUEUE",
         "settle-instalment": "ENQUEUE",
+        "make-up": "ENQUEUE",
         "backfill": "ENQUEUE",
     }
 
