@@ -1,10 +1,11 @@
 """Which periods are run again."""
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from lifecycle.rules.periods import PERIODIC, Periodic, Ran, Which, between, given_up, to_run
+from lifecycle.rules.periods import PERIODIC, Periodic, Ran, Which, between, given_up, superseded, to_run
 
 NOW = datetime(2026, 3, 9, 8, tzinfo=UTC)
 REPORT = PERIODIC["monthly-reseller-report"]
@@ -49,6 +50,34 @@ CASES = [
 @pytest.mark.parametrize(("periodic", "runs", "which", "expected", "why"), CASES, ids=[case[-1] for case in CASES])
 def test_periods_to_run(periodic: Periodic, runs: list[Ran], which: Which, expected: list[date], why: str) -> None:
     assert to_run(periodic, days(4, 3, 2, 1), runs, which) == expected
+
+
+ROME = ZoneInfo("Europe/Rome")
+
+LATE = [
+    ("2026-03-09 05:30", "2026-03-10 05:29", False, "the next is not due yet"),
+    ("2026-03-09 05:30", "2026-03-10 05:30", True, "the next is due"),
+    ("2026-03-09 05:30", "2026-03-09 05:30", False, "on time"),
+    ("2026-03-10 05:30", "2026-03-09 05:30", False, "begun by hand before its time"),
+    ("2026-03-28 05:30", "2026-03-29 05:29", False, "23 hours to the next: not yet"),
+    ("2026-03-28 05:30", "2026-03-29 05:30", True, "23 hours to the next"),
+    ("2026-10-24 05:30", "2026-10-25 05:29", False, "25 hours to the next: not yet"),
+    ("2026-10-24 05:30", "2026-10-25 05:30", True, "25 hours to the next"),
+]
+
+
+@pytest.mark.parametrize(("scheduled", "now", "expected", "why"), LATE, ids=[case[-1] for case in LATE])
+def test_a_late_run_leaves_its_day_to_the_next_once_that_is_due(
+    scheduled: str, now: str, expected: bool, why: str
+) -> None:
+    then, at = (datetime.fromisoformat(text).replace(tzinfo=ROME).astimezone(UTC) for text in (scheduled, now))
+    assert superseded(then, at, ROME) is expected
+
+
+def test_the_period_of_a_moment_is_that_of_the_business_time_zone() -> None:
+    midnight = datetime(2026, 2, 28, 23, 30, tzinfo=UTC)
+    assert (SWEEP.of(midnight, ROME), REPORT.of(midnight, ROME)) == (date(2026, 3, 1), date(2026, 3, 1))
+    assert REPORT.of(midnight - timedelta(hours=1), ROME) == date(2026, 2, 1)
 
 
 def test_what_failed_three_times_within_a_day_is_left_to_a_person() -> None:
