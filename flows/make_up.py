@@ -17,8 +17,8 @@ from tasks.runs import recorded, settle
 REPORT = "monthly-reseller-report"
 MISSING = "periods to make up"
 GIVEN_UP = f"left to a person: failed {TRIES} times within a day"
-PAUSED = "flows paused by operators"
-ABSENT = "flows that are not deployed"
+PAUSED = "paused by operators"
+ABSENT = "not deployed"
 
 
 def _run_name() -> str:
@@ -61,9 +61,9 @@ def _describe(summary: Summary, outlook: Outlook) -> None:
     summary.counts[GIVEN_UP] = sum(len(gap.given_up) for gap in outlook.gaps)
     summary.counts[PAUSED], summary.counts[ABSENT] = len(outlook.paused), len(outlook.absent)
     summary.failed |= {GIVEN_UP, ABSENT}
-    rows = [(gap.flow, _listed(gap.flow, gap.to_run), "") for gap in outlook.gaps if gap.to_run]
+    rows = [(gap.flow, _listed(gap.flow, gap.to_run), "to be run") for gap in outlook.gaps if gap.to_run]
     rows += [(gap.flow, _listed(gap.flow, gap.given_up), GIVEN_UP) for gap in outlook.gaps if gap.given_up]
     rows += [(flow, "", what) for what, flows in ((PAUSED, outlook.paused), (ABSENT, outlook.absent)) for flow in flows]
-    summary.tables.append(Table("Missing", ("flow", "periods", "left"), [*rows]))
+    summary.tables.append(Table("Missing", ("flow", "periods", "what"), [*rows]))
     if any(gap.flow == REPORT and gap.to_run and gap.to_run[0] < first_of_month(today()) for gap in outlook.gaps):
         summary.notes.append(f"reports of past months are made, not sent: for that, run `{REPORT}` with `deliver`")
