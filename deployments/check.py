@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterator
 
+from apprise import Apprise
+
 from deployments import launcher
 from lifecycle.delivery.carriers import Carrier, open_carrier
 from lifecycle.delivery.outcomes import Unreachable
@@ -33,6 +35,7 @@ def findings(settings: Settings) -> Iterator[tuple[str, str, bool]]:
     yield _reached("mail", open_carrier(settings.mail_target))
     yield _inbox(settings)
     yield _reached("provisioning", open_provisioning(*settings.provisioning))
+    yield _alarms(settings)
     yield _prefect(settings)
 
 
@@ -95,6 +98,14 @@ def _inbox(settings: Settings) -> tuple[str, str, bool]:
             return "inbox", name, True
     except NotRead as error:
         return "inbox", f"{name}: {error}", False
+
+
+def _alarms(settings: Settings) -> tuple[str, str, bool]:
+    if settings.alarm_url is None:
+        return "alarms", "none: set LIFECYCLE_ALARM_URL", True
+    services = Apprise(settings.alarm_url.get_secret_value())
+    # No more than whose they are: what stands in the place of a host is the password of many.
+    return "alarms", ", ".join(str(service.service_name) for service in services), True
 
 
 def _prefect(settings: Settings) -> tuple[str, str, bool]:

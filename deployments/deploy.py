@@ -49,6 +49,7 @@ def apply(environment: Mapping[str, str], file: Path = ROOT / "prefect.yaml") ->
         DeployError: Prefect refused; some deployments may have been applied.
         DatabaseUnreachable, DatabaseOutdated: it knows what forms offer to choose from.
     """
+    from deployments import automations
     from tasks.choices import offer_choices
 
     with _client(environment["PREFECT_API_URL"]) as client:
@@ -58,6 +59,7 @@ def apply(environment: Mapping[str, str], file: Path = ROOT / "prefect.yaml") ->
         offer_choices(client)
         _prune(client, file)
         _pause_again(client, before)
+        automations.apply(client, Settings().alarm_url)
 
 
 def offer_choices(api: str) -> None:

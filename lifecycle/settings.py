@@ -4,6 +4,7 @@ They are read once, at the edge (the command line, a task), and handed down as p
 together with all others.
 """
 
+import logging
 import os
 from datetime import date
 from functools import cache
@@ -49,6 +50,23 @@ def _time_zone(name: str) -> str:
 
 def _mail_url(url: SecretStr) -> SecretStr:
     mail_target(url.get_secret_value())
+    return url
+
+
+def _alarm_url(url: SecretStr) -> SecretStr:
+    """One address of a service that Apprise knows, or several, separated by commas."""
+    from apprise import Apprise  # it reads all its services, 0.3 s: only where one is named
+
+    silent = logging.getLogger("apprise")
+    before, silent.disabled = silent.disabled, True  # it quotes what can be a piece of the password
+    try:
+        understood = Apprise().add(url.get_secret_value())
+    finally:
+        silent.disabled = before
+    if not understood:
+        raise ValueError(
+            "not an address of Apprise's; expected one such as mailtos://user:password@host?to=name@domain"
+        )
     return url
 
 
@@ -205,6 +223,7 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=lambda: user_data_path("lifecycle"))
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = None
     mail_url: Annotated[SecretStr, AfterValidator(_mail_url)] | None = None
+    alarm_url: Annotated[SecretStr, AfterValidator(_alarm_url)] | None = None
     provisioning_url: Annotated[SecretStr, AfterValidator(_provisioning_url)] | None = None
     provisioning_secret: Annotated[SecretStr, AfterValidator(_provisioning_secret)] | None = None
     unsubscribe_url: Annotated[str, AfterValidator(unsubscribing.checked_url)] | None = None

@@ -16,6 +16,8 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.events import emit_event
+from prefect.events.related import tags_as_related_resources
 from prefect.exceptions import ObjectNotFound, Pause
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
@@ -44,6 +46,9 @@ PERSONAL_PARAMETERS = {
 """By flow, the parameters that can name people or say something of them, or are secret: they never stay in Prefect."""
 
 _RUNS_AT_ONCE = 200
+
+WAITS = "lifecycle.flow-run.waits"
+"""The event of a run that waits for a person and has no process until then."""
 
 
 def blank() -> None:
@@ -129,6 +134,8 @@ def recorded(flow: str, business_date: date, *, dry_run: bool, whole: bool = Tru
         yield summary
     except (Pause, WaitsForPerson):
         _close(summary, "waiting")
+        if prefect_id:
+            _say_that_it_waits(prefect_id)
         raise
     except BadInput as error:
         error.summary = summary
@@ -142,6 +149,15 @@ def recorded(flow: str, business_date: date, *, dry_run: bool, whole: bool = Tru
     _close(summary, "failed" if summary.failures else "superseded" if summary.superseded else "completed")
     if summary.failures:
         raise RunFailed(summary)
+
+
+def _say_that_it_waits(prefect_id: UUID) -> None:
+    """The last of this process, after all heartbeats: the server must not take its silence for its death."""
+    emit_event(
+        WAITS,
+        resource={"prefect.resource.id": f"prefect.flow-run.{prefect_id}"},
+        related=tags_as_related_resources(set(flow_run.tags)),
+    )
 
 
 def settle() -> Counter[str]:

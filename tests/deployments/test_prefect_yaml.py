@@ -115,7 +115,7 @@ def test_schedules_can_be_paused_by_operators(deployment: dict[str, Any], schedu
 @each_deployment
 def test_every_deployment_is_ours_checked_and_runs_one_at_a_time(deployment: dict[str, Any]) -> None:
     assert TAG in deployment["tags"]
-    assert deployment["work_pool"] == {"name": POOL}
+    assert deployment["work_pool"]["name"] == POOL
     assert deployment["enforce_parameter_schema"] is True
     assert deployment["concurrency_limit"]["limit"] == 1
 
