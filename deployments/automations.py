@@ -18,13 +18,15 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import SecretStr
 
 from deployments.deploy import POOL, TAG
-from tasks.runs import WAITS
+from tasks.runs import LEAVES
 
 PREFIX = "lifecycle: "
 BLOCK = "lifecycle-alarm"
 HEARTBEAT = "prefect.flow-run.heartbeat"
 SILENCE = timedelta(seconds=100)
 """Three heartbeats and a little: a run that was silent for so long has no process any more."""
+BEGINNING = timedelta(minutes=10)
+"""More than it takes to fetch an image and start a container."""
 
 _RUN = {"prefect.resource.id": "prefect.flow-run.*"}
 _TAGGED = {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"}
@@ -67,6 +69,7 @@ def _content(automation: AutomationCore) -> dict[str, object]:
 
 def _wanted(url: SecretStr | None) -> Iterator[AutomationCore]:
     yield crash_the_silent()
+    yield crash_what_never_began()
     if url:
         yield from tell_people(_keep_address(url))
 
@@ -84,12 +87,30 @@ def crash_the_silent() -> AutomationCore:
             match_related=_TAGGED,
             for_each={"prefect.resource.id"},
             after={HEARTBEAT},
-            # A last heartbeat can come after the state that a run ends in. One that waits for a person would be crashed
-            # then: it says itself that its process ends, as the last thing that it does.
-            expect={HEARTBEAT, WAITS, *(f"prefect.flow-run.{end}" for end in ends)},
+            # A heartbeat can come after the state in which a run ends; one that waits for a person would be crashed.
+            # That it leaves comes after all heartbeats.
+            expect={HEARTBEAT, LEAVES, *(f"prefect.flow-run.{end}" for end in ends)},
             within=SILENCE,
         ),
         ChangeFlowRunState(state=StateType.CRASHED, message="it was silent for too long: its process died"),
+    )
+
+
+def crash_what_never_began() -> AutomationCore:
+    """A run that a worker took and that does not begin: that worker died, and has no heartbeat to miss."""
+    return _automation(
+        "never began",
+        "A run that a worker took and that does not begin has no process: its state becomes Crashed.",
+        EventTrigger(
+            posture=Posture.Proactive,
+            match=_RUN,
+            match_related=_TAGGED,
+            for_each={"prefect.resource.id"},
+            after={"prefect.flow-run.Pending"},
+            expect={"prefect.flow-run.*"},
+            within=BEGINNING,
+        ),
+        ChangeFlowRunState(state=StateType.CRASHED, message="it did not begin: its worker died"),
     )
 
 
@@ -172,7 +193,14 @@ def _keep_address(url: SecretStr) -> UUID:
 
     # The server can only load blocks of classes that it has itself, each made for one service. That for Slack hands
     # to Apprise whatever is no address of Slack's, as it is: so any service of Apprise's, mail included, can be told.
-    return cast(UUID, SlackWebhook(url=url).save(BLOCK, overwrite=True))
+    return cast(UUID, SlackWebhook(url=SecretStr(_as_text(url.get_secret_value()))).save(BLOCK, overwrite=True))
+
+
+def _as_text(url: str) -> str:
+    """The same address; a mail would be HTML otherwise, where our lines run together and the link is none."""
+    if not url.startswith(("mailto://", "mailtos://")) or "format=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}format=text"
 
 
 def _forget_address(client: SyncPrefectClient) -> None:

@@ -103,9 +103,9 @@ def _inbox(settings: Settings) -> tuple[str, str, bool]:
 def _alarms(settings: Settings) -> tuple[str, str, bool]:
     if settings.alarm_url is None:
         return "alarms", "none: set LIFECYCLE_ALARM_URL", True
-    services = Apprise(settings.alarm_url.get_secret_value())
-    # No more than whose they are: what stands in the place of a host is the password of many.
-    return "alarms", ", ".join(str(service.service_name) for service in services), True
+    [service] = Apprise(settings.alarm_url.get_secret_value())
+    # No more than whose it is: what stands in the place of a host is the password of many services.
+    return "alarms", str(service.service_name), True
 
 
 def _prefect(settings: Settings) -> tuple[str, str, bool]:

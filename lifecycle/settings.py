@@ -54,16 +54,15 @@ def _mail_url(url: SecretStr) -> SecretStr:
 
 
 def _alarm_url(url: SecretStr) -> SecretStr:
-    """One address of a service that Apprise knows, or several, separated by commas."""
     from apprise import Apprise  # it reads all its services, 0.3 s: only where one is named
 
-    silent = logging.getLogger("apprise")
-    before, silent.disabled = silent.disabled, True  # it quotes what can be a piece of the password
+    logger, addresses = logging.getLogger("apprise"), Apprise()
+    before, logger.disabled = logger.disabled, True  # it quotes what can be a piece of the password
     try:
-        understood = Apprise().add(url.get_secret_value())
+        understood = addresses.add(url.get_secret_value())
     finally:
-        silent.disabled = before
-    if not understood:
+        logger.disabled = before
+    if not understood or len(addresses) != 1:
         raise ValueError(
             "not an address of Apprise's; expected one such as mailtos://user:password@host?to=name@domain"
         )

@@ -47,8 +47,8 @@ PERSONAL_PARAMETERS = {
 
 _RUNS_AT_ONCE = 200
 
-WAITS = "lifecycle.flow-run.waits"
-"""The event of a run that waits for a person and has no process until then."""
+LEAVES = "lifecycle.flow-run.leaves"
+"""The event of a run that has nothing more to do in this process: it ends, or waits for a person."""
 
 
 def blank() -> None:
@@ -134,8 +134,6 @@ def recorded(flow: str, business_date: date, *, dry_run: bool, whole: bool = Tru
         yield summary
     except (Pause, WaitsForPerson):
         _close(summary, "waiting")
-        if prefect_id:
-            _say_that_it_waits(prefect_id)
         raise
     except BadInput as error:
         error.summary = summary
@@ -149,15 +147,6 @@ def recorded(flow: str, business_date: date, *, dry_run: bool, whole: bool = Tru
     _close(summary, "failed" if summary.failures else "superseded" if summary.superseded else "completed")
     if summary.failures:
         raise RunFailed(summary)
-
-
-def _say_that_it_waits(prefect_id: UUID) -> None:
-    """The last of this process, after all heartbeats: the server must not take its silence for its death."""
-    emit_event(
-        WAITS,
-        resource={"prefect.resource.id": f"prefect.flow-run.{prefect_id}"},
-        related=tags_as_related_resources(set(flow_run.tags)),
-    )
 
 
 def settle() -> Counter[str]:
@@ -191,6 +180,14 @@ def _close(summary: Summary, outcome: str) -> None:
     create_markdown_artifact(run_summary.markdown(summary, outcome))
     counts = ", ".join(f"{reason} {number}" for reason, number in sorted(summary.counts.items()))
     log.info("%s %s: %s", summary.flow, outcome, counts)
+    if flow_run.id:
+        # What Prefect says of the run's state can overtake its last heartbeat, and the silence after that would be
+        # taken for its death. This goes the same way as the heartbeats, after all of them.
+        emit_event(
+            LEAVES,
+            resource={"prefect.resource.id": f"prefect.flow-run.{flow_run.id}"},
+            related=tags_as_related_resources(set(flow_run.tags)),
+        )
 
 
 def blame(error: BaseException) -> str:

@@ -76,6 +76,7 @@ def test_all_wrong_ones_are_listed_together(
     wrong = {
         "LIFECYCLE_DATABASE_URL": "mysql://u:s3cret@h/d",
         "LIFECYCLE_MAIL_URL": "imap://u:s3cret@h",
+        "LIFECYCLE_ALARM_URL": "slack://s3cret",
         "LIFECYCLE_PROVISIONING_URL": "http://u:s3cret@example.com/",
         "LIFECYCLE_PROVISIONING_SECRET": "whsec_s3cret",
         "LIFECYCLE_TIMEZONE": "Rome",
@@ -125,6 +126,7 @@ def test_a_share_is_between_none_and_all(
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIFECYCLE_PROVISIONING_URL", "https://user:s3cret@example.com/")
     monkeypatch.setenv("LIFECYCLE_PROVISIONING_SECRET", SECRET)
+    monkeypatch.setenv("LIFECYCLE_ALARM_URL", "mailtos://user:s3cret@example.com")
     monkeypatch.setenv("LIFECYCLE_UNSUBSCRIBE_INBOX", "imaps://user:s3cret@example.com/")
     monkeypatch.setenv("LIFECYCLE_UNSUBSCRIBE_SECRET", "s3cret" * 3)
     for shown in (repr(Settings()), str(Settings()), Settings().model_dump_json()):
@@ -185,3 +187,21 @@ def test_a_mail_url_is_looked_at_as_a_whole(
     monkeypatch.setenv("LIFECYCLE_MAIL_URL", url)
     [complaint] = complaints(capsys)
     assert complaint.startswith("LIFECYCLE_MAIL_URL: ")
+
+
+@pytest.mark.parametrize(
+    "url", ["mailtos://user:s3cret@example.com?to=a@example.com,b@example.com", "json://127.0.0.1:1/x"]
+)
+def test_an_alarm_goes_to_a_service_that_apprise_knows(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFECYCLE_ALARM_URL", url)
+    assert read_settings().alarm_url is not None
+
+
+@pytest.mark.parametrize("url", ["nosuch://u:s3cret@h", "garbage s3cret", "json://a,json://b", ""])
+def test_any_other_address_of_alarms_is_refused_without_a_word_in_the_log(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_ALARM_URL", url)
+    [complaint] = complaints(capsys)
+    assert complaint.startswith("LIFECYCLE_ALARM_URL: ")
+    assert "s3cret" not in complaint + caplog.text

@@ -95,7 +95,10 @@ def test_check_asks_the_provisioning_system_without_a_call() -> None:
     assert SECRET not in up.stdout + down.stdout
 
 
-def test_check_asks_the_server_it_is_told_of() -> None:
-    done = lifecycle("check", PREFECT_API_URL="http://127.0.0.1:1/api")
+def test_check_asks_the_server_it_is_told_of_and_says_who_is_told_alarms() -> None:
+    alarms = f"slack://{SECRET}/{SECRET}/{SECRET}"
+    done = lifecycle("check", PREFECT_API_URL="http://127.0.0.1:1/api", LIFECYCLE_ALARM_URL=alarms)
     assert done.returncode == 1
+    assert "alarms       ok    Slack\n" in done.stdout
+    assert SECRET not in done.stdout + done.stderr
     assert "FAIL  http://127.0.0.1:1/api does not answer" in done.stdout

@@ -17,11 +17,12 @@ from prefect.states import Crashed, Failed, Running, Suspended
 from pydantic import SecretStr
 
 from deployments import automations, deploy
-from tasks.runs import WAITS
+from tasks.runs import LEAVES
 from tests.smtp import Inbox, mail_server
 
 FLOW = "import-records"
 MARKER = "what-somebody-typed"
+ALWAYS = {"lifecycle: silent", "lifecycle: never began"}
 TOLD = {f"lifecycle: {name}" for name in ("failed", "crashed", "waiting", "late", "no worker")}
 
 
@@ -80,7 +81,7 @@ def mails(inbox: Inbox, name: str, count: int, seconds: int = 30) -> list[tuple[
 
 def test_applying_them_again_changes_nothing(told: Inbox, client: SyncPrefectClient) -> None:
     before = stored(client)
-    assert ours(client) == {*TOLD, "lifecycle: silent"}
+    assert ours(client) == TOLD | ALWAYS
     automations.apply(client, SecretStr("json://127.0.0.1:1"))
     assert stored(client) == before
 
@@ -100,13 +101,13 @@ def test_what_was_switched_off_stays_so_and_what_is_no_longer_wanted_goes(
     automations.apply(client, SecretStr("json://127.0.0.1:1"))
 
     found = stored(client)
-    assert {*TOLD, "lifecycle: silent", "theirs"} <= found.keys()
+    assert TOLD | ALWAYS | {"theirs"} <= found.keys()
     assert "lifecycle: old" not in found
     assert not found["lifecycle: late"]["enabled"]
     assert found["lifecycle: silent"]["description"] != "changed by hand"
 
     automations.apply(client, None)
-    assert ours(client) == {"lifecycle: silent"}
+    assert ours(client) == ALWAYS
     client.delete_automation(stored(client)["theirs"]["id"])
 
 
@@ -146,7 +147,7 @@ def test_a_run_that_falls_silent_has_crashed_and_one_that_waits_has_not(
     _emit(automations.HEARTBEAT, died)
     set_state(client, waits, Suspended(timeout_seconds=60))
     _emit(automations.HEARTBEAT, waits)  # the last one is late
-    _emit(WAITS, waits)
+    _emit(LEAVES, waits)
 
     deadline = time.monotonic() + 40
     while client.read_flow_run(died).state_name == "Running" and time.monotonic() < deadline:
@@ -154,7 +155,7 @@ def test_a_run_that_falls_silent_has_crashed_and_one_that_waits_has_not(
     assert client.read_flow_run(died).state_name == "Crashed"
     assert client.read_flow_run(waits).state_name == "Suspended"
     automations.apply(client, None)
-    assert ours(client) == {"lifecycle: silent"}
+    assert ours(client) == ALWAYS
 
 
 def _emit(event: str, run: UUID) -> None:
