@@ -207,6 +207,15 @@ class Brake(_Group):
     count: int = Field(default=25, ge=0)
 
 
+class Retention(_Group):
+    """For how many days is kept what nothing rests on any more."""
+
+    prefect_days: int = Field(default=90, ge=7, le=_TEN_YEARS)
+    attempts_days: int = Field(default=365, ge=30, le=_TEN_YEARS)
+    runs_days: int = Field(default=1_095, ge=400, le=_TEN_YEARS)
+    """At least for as long as missed periods are looked for."""
+
+
 class Settings(BaseSettings):
     """One installation. Immutable once read."""
 
@@ -239,6 +248,7 @@ class Settings(BaseSettings):
     issuer: Issuer = Issuer()
     policy: Policy = Policy()
     brake: Brake = Brake()
+    retention: Retention = Retention()
 
     @field_validator("issuer")
     @classmethod

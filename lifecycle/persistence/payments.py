@@ -280,7 +280,7 @@ class Unassigned:
         return named(self.remittance)
 
 
-_UNASSIGNED = text("""
+UNASSIGNED = """
     WITH placed AS (
         SELECT payment_id AS id, sum(amount) AS amount FROM allocations WHERE payment_id IS NOT NULL GROUP BY payment_id
     )
@@ -291,13 +291,14 @@ _UNASSIGNED = text("""
             AND NOT EXISTS (SELECT FROM payments AS later WHERE later.reverses_id = payments.id))
         OR (reverses_id IS NOT NULL AND EXISTS (
             SELECT FROM allocations JOIN cards ON cards.id = card_id
-            WHERE payment_id = payments.id AND cards.state = 'open'))
-    ORDER BY payments.id""")
+            WHERE payment_id = payments.id AND cards.state = 'open'))"""
+"""With the columns of Unassigned, in no order."""
 
 
 def unassigned(db: Connection) -> Iterator[Unassigned]:
     """Payments of which something is unassigned, and takings back whose cards are open since."""
-    return (Unassigned(*row) for row in db.execute(_UNASSIGNED, execution_options={"yield_per": 1_000}))
+    asked = text(f"{UNASSIGNED} ORDER BY payments.id")
+    return (Unassigned(*row) for row in db.execute(asked, execution_options={"yield_per": 1_000}))
 
 
 def customer_of(db: Connection, code: str) -> int | None:

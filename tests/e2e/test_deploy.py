@@ -91,6 +91,8 @@ def test_the_server_knows_how_runs_of_a_deployment_may_overlap(client: SyncPrefe
         "settle-instalment": "ENQUEUE",
         "make-up": "ENQUEUE",
         "backfill": "ENQUEUE",
+        "health": "CANCEL_NEW",
+        "housekeeping": "CANCEL_NEW",
     }
 
 
