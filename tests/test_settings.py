@@ -123,6 +123,16 @@ def test_a_share_is_between_none_and_all(
     assert complaints(capsys)[0].startswith("LIFECYCLE_BRAKE__SHARE: ")
 
 
+@pytest.mark.parametrize(("what", "days"), [("PREFECT", 7), ("ATTEMPTS", 30), ("RUNS", 400)])
+def test_nothing_is_removed_that_is_still_looked_at(
+    what: str, days: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"LIFECYCLE_RETENTION__{what}_DAYS", str(days))
+    assert getattr(Settings().retention, f"{what.lower()}_days") == days
+    monkeypatch.setenv(f"LIFECYCLE_RETENTION__{what}_DAYS", str(days - 1))
+    assert complaints(capsys)[0].startswith(f"LIFECYCLE_RETENTION__{what}_DAYS: ")
+
+
 def test_secrets_are_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIFECYCLE_PROVISIONING_URL", "https://user:s3cret@example.com/")
     monkeypatch.setenv("LIFECYCLE_PROVISIONING_SECRET", SECRET)
