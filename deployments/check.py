@@ -1,7 +1,9 @@
 """``lifecycle check``: what an operator looks at first when something does not run."""
 
 import os
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from apprise import Apprise
 
@@ -37,6 +39,8 @@ def findings(settings: Settings) -> Iterator[tuple[str, str, bool]]:
     yield _reached("provisioning", open_provisioning(*settings.provisioning))
     yield _alarms(settings)
     yield _prefect(settings)
+    if settings.task_runner == "dask":
+        yield _dask(str(settings.dask_address))
 
 
 def _settings() -> tuple[str, str, bool]:
@@ -110,7 +114,16 @@ def _alarms(settings: Settings) -> tuple[str, str, bool]:
 
 def _prefect(settings: Settings) -> tuple[str, str, bool]:
     if api := os.environ.get("PREFECT_API_URL"):
-        answers = launcher.healthy(api)
-        return "prefect", api if answers else f"{api} does not answer", answers
+        problem = launcher.unusable(api)
+        return "prefect", problem or api, problem is None
     api = launcher.running_api(settings)
     return "prefect", api or "no server runs; `lifecycle run` starts one for itself", True
+
+
+def _dask(address: str) -> tuple[str, str, bool]:
+    scheduler = urlsplit(address)
+    try:
+        socket.create_connection((str(scheduler.hostname), scheduler.port or 0), timeout=5).close()
+    except OSError:
+        return "dask", f"{address} does not answer", False
+    return "dask", address, True

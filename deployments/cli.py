@@ -4,6 +4,7 @@ Nothing heavy is imported before a command needs it.
 """
 
 import os
+import re
 import signal
 import sys
 from contextlib import suppress
@@ -52,6 +53,50 @@ def up(
     _ready_database()
     with suppress(KeyboardInterrupt), launcher.running(configured, port) as running:
         print(f"Prefect: {running.ui}\nStop with Ctrl-C.", flush=True)
+        running.watch()
+
+
+@app.command
+def server(
+    *,
+    port: Annotated[
+        int, Parameter(env_var="PREFECT_SERVER_API_PORT", validator=Number(gte=1, lte=65535))
+    ] = launcher.PORT,
+) -> None:
+    """Start the Prefect server alone and serve until Ctrl-C, where workers run elsewhere.
+
+    It listens on this machine only, unless PREFECT_SERVER_API_HOST says otherwise: then give it a login,
+    PREFECT_SERVER_API_AUTH_STRING, and a database, PREFECT_SERVER_DATABASE_CONNECTION_URL.
+
+    Parameters
+    ----------
+    port
+        Where it listens.
+    """
+    with suppress(KeyboardInterrupt), launcher.lone_server(read_settings(), port) as running:
+        running.watch()
+
+
+def _file_name(_type: object, name: str | None) -> None:
+    if name is not None and not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError("must be letters, digits, dots and hyphens")
+
+
+@app.command
+def worker(*, name: Annotated[str | None, Parameter(validator=_file_name)] = None) -> None:
+    """Start one more worker, for PREFECT_API_URL's server or else this machine's, and work until Ctrl-C.
+
+    As many as one likes, on as many machines: all use the same database (LIFECYCLE_DATABASE_URL).
+
+    Parameters
+    ----------
+    name
+        Under which the Prefect UI shows it; by default the host's, with a number where a worker here has it.
+    """
+    configured = read_settings()
+    _ready_database()
+    with suppress(KeyboardInterrupt), launcher.another_worker(configured, name) as (own, running):
+        print(f"Worker {own} works for {running.api}\nStop with Ctrl-C.", flush=True)
         running.watch()
 
 

@@ -12,7 +12,9 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
+import psutil
 import yaml
 
 from lifecycle.settings import Settings
@@ -79,22 +81,34 @@ def worker_is_ready(api: str, name: str, since: datetime) -> bool:
     )
 
 
+def has_pool(api: str) -> bool:
+    """Whether our pool is there: it comes with the deployments."""
+    from prefect.exceptions import ObjectNotFound
+
+    with _client(api) as client, suppress(ObjectNotFound):
+        return bool(client.read_work_pool(POOL))
+    return False
+
+
 def limit_runs(api: str, at_once: int) -> None:
-    """Let our pool's workers run so many at once.
+    """Let our pool's workers, as many as report to it now, run so many at once, each on average.
 
     The limit is the pool's because a worker that has one of its own ends as soon as a run is resumed whose former
     process is still on its way out.
     """
     from prefect.client.schemas.actions import WorkPoolUpdate
+    from prefect.client.schemas.objects import WorkerStatus
 
     with _client(api) as client:
-        client.update_work_pool(POOL, WorkPoolUpdate(concurrency_limit=at_once))
+        workers = [w for w in client.read_workers_for_work_pool(POOL) if w.status is WorkerStatus.ONLINE]
+        client.update_work_pool(POOL, WorkPoolUpdate(concurrency_limit=at_once * len(workers)))
 
 
-def crash_abandoned_runs(api: str) -> None:
-    """Say of runs that a stopped worker left behind that they crashed, before the next worker starts.
+def crash_abandoned_runs(api: str, worker: str) -> None:
+    """Say of runs that the worker of that name left behind on this machine that they crashed, before it starts again.
 
-    They would be shown as running for ever, and hold their deployment's only slot for five more minutes.
+    They would be shown as running for ever, and hold their deployment's only slot for five more minutes. Runs of other
+    workers are not touched, nor are those whose process goes on: it outlives a worker that is killed.
     """
     from prefect.client.schemas.filters import (
         FlowRunFilter,
@@ -112,7 +126,17 @@ def crash_abandoned_runs(api: str) -> None:
             flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=begun)),
             work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL])),
         ):
-            client.set_flow_run_state(run.id, Crashed(message="its worker was stopped"))
+            if run.labels.get("prefect.worker.name") == worker and not _is_alive(run.id):
+                client.set_flow_run_state(run.id, Crashed(message="its worker was stopped"))
+
+
+def _is_alive(run: UUID) -> bool:
+    """Whether a process of that run is on this machine. Its number, all that Prefect keeps, may be another's by now."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("PREFECT__FLOW_RUN_ID") == str(run):
+                return True
+    return False
 
 
 @contextmanager

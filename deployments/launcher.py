@@ -7,6 +7,7 @@ whatever was started is stopped in reverse order, the worker before the server i
 import atexit
 import base64
 import ctypes
+import fcntl
 import json
 import os
 import signal
@@ -15,10 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
+from typing import IO
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
@@ -29,6 +33,8 @@ HOST = "127.0.0.1"
 PORT = 4200
 START_SECONDS = 180
 STOP_SECONDS = 30
+
+_THIS_MACHINE = {HOST, "localhost", "::1"}
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
@@ -78,6 +84,10 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
     return defaults | os.environ | fixed
 
 
+def _environment_at(settings: Settings, api: str) -> dict[str, str]:
+    return environment(settings, urlsplit(api).port or PORT) | {"PREFECT_API_URL": api}
+
+
 def connect(settings: Settings) -> str:
     """Let Prefect in this process use PREFECT_API_URL, else this home's server, else one that lives as long as we do.
 
@@ -86,13 +96,13 @@ def connect(settings: Settings) -> str:
     if "prefect" in sys.modules:
         raise RuntimeError("prefect is imported already: its settings can no longer be changed")
     if api := os.environ.get("PREFECT_API_URL") or running_api(settings):
-        env = environment(settings, urlsplit(api).port or PORT) | {"PREFECT_API_URL": api}
+        env = _environment_at(settings, api)
     else:
         # Prefect would start one too, but after its own import, 3 s later. It must be stopped after Prefect's
         # exit handlers have sent what they hold: the handler that is registered first is called last.
         until_the_end = ExitStack()
         atexit.register(until_the_end.close)
-        _, env = until_the_end.enter_context(server(settings, free_port()))
+        _, env = until_the_end.enter_context(server(settings, free_port(), log_file(settings, "server")))
     os.environ.update(env)
     return env["PREFECT_API_URL"]
 
@@ -138,49 +148,109 @@ def running(settings: Settings, port: int) -> Iterator[Running]:
         deploy.DeployError: Prefect refused the deployments.
     """
     if "PREFECT_API_URL" in os.environ:
-        raise StartError("PREFECT_API_URL names another server; unset it, or use `lifecycle deploy` and a worker there")
-    if already := running_api(settings):
-        raise StartError(f"it runs already: {already.removesuffix('/api')}")
-    _refuse_taken(port)
+        raise StartError("PREFECT_API_URL names another server; unset it, or use `lifecycle deploy` and `worker` there")
+    _refuse_second(settings, port)
     with ExitStack() as stack:
-        process, env = stack.enter_context(server(settings, port))
+        process, env = stack.enter_context(server(settings, port, log_file(settings, "server")))
         api = env["PREFECT_API_URL"]
         stack.enter_context(_recorded(settings, api))
         deploy.apply(env)
-        deploy.limit_runs(api, _slots())
-        started = stack.enter_context(worker(settings, env))
+        name = stack.enter_context(_named(settings, None))
+        started = stack.enter_context(worker(env, name, log_file(settings, "worker")))
         yield Running(env["PREFECT_UI_URL"], api, {"server": process, "worker": started})
 
 
 @contextmanager
-def worker(settings: Settings, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker for the server of `env`, ready when the block begins; what the one before it left behind has crashed.
+def another_worker(settings: Settings, name: str | None) -> Iterator[tuple[str, Running]]:
+    """A worker for PREFECT_API_URL's server, else for this home's, ready when the block begins; and its name.
+
+    What it writes is written where we write. Without a name it gets the host's, with a number where that is taken.
+
+    Raises:
+        StartError: There is no such server, it has no deployments, the name is taken, or it did not start.
+    """
+    api = os.environ.get("PREFECT_API_URL") or running_api(settings)
+    if api is None:
+        raise StartError("no server runs here: start one with `lifecycle up`, or name one by PREFECT_API_URL")
+    if problem := unusable(api):
+        raise StartError(problem)
+    if settings.database_url is None and urlsplit(api).hostname not in _THIS_MACHINE:
+        raise StartError("LIFECYCLE_DATABASE_URL is missing: a worker of another machine's server needs its database")
+    env = _environment_at(settings, api)
+    os.environ.update(env)
+    if not deploy.has_pool(api):
+        raise StartError(f"{api} has no work pool {deploy.POOL!r} yet: run `lifecycle deploy`")
+    with _named(settings, name) as own, worker(env, own, None) as process:
+        yield own, Running(env["PREFECT_UI_URL"], api, {"worker": process})
+
+
+@contextmanager
+def worker(env: dict[str, str], name: str, log: Path | None) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker for the server of `env`, ready when the block begins; what its namesake left behind here has crashed.
 
     Raises:
         StartError: It did not start.
     """
-    api, name, since, log = env["PREFECT_API_URL"], socket.gethostname(), datetime.now(UTC), _log(settings, "worker")
-    deploy.crash_abandoned_runs(api)
+    api, since = env["PREFECT_API_URL"], datetime.now(UTC)
+    deploy.crash_abandoned_runs(api, name)
     with _process(["worker", "start", "--pool", deploy.POOL, "--name", name], env, log) as process:
-        _until(lambda: deploy.worker_is_ready(api, name, since), process, log)
+        _until(lambda: deploy.worker_is_ready(api, name, since), process, "worker", log)
+        deploy.limit_runs(api, _slots())
         yield process
 
 
 @contextmanager
-def server(settings: Settings, port: int) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+def _named(settings: Settings, wanted: str | None) -> Iterator[str]:
+    """Hold a worker's name: that of no other on this machine, whose runs it would take for its own.
+
+    The first one that is free: a worker that is started again is its own successor.
+    """
+    host = socket.gethostname()
+    folder = settings.home / "workers"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        name = wanted or (host if number == 1 else f"{host}-{number}")
+        with (folder / name).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if wanted:
+                    raise StartError(f"a worker named {wanted!r} runs here already") from None
+                continue
+            yield name
+            return
+
+
+@contextmanager
+def lone_server(settings: Settings, port: int) -> Iterator[Running]:
+    """A server for workers elsewhere, ready when the block begins. What it writes is written where we write.
+
+    Raises:
+        StartError: A server of this home runs already, the port is taken, or it did not start.
+    """
+    with ExitStack() as stack:
+        _refuse_second(settings, port)
+        process, env = stack.enter_context(server(settings, port, None))
+        stack.enter_context(_recorded(settings, env["PREFECT_API_URL"]))
+        yield Running(env["PREFECT_UI_URL"], env["PREFECT_API_URL"], {"server": process})
+
+
+@contextmanager
+def server(settings: Settings, port: int, log: Path | None) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
     """A server alone, with the environment of its processes: ready when the block begins.
 
     Raises:
         StartError: It did not start.
     """
-    env, log = environment(settings, port), _log(settings, "server")
+    env = environment(settings, port)
     with _process(["server", "start"], env, log) as process:
-        _until(lambda: healthy(env["PREFECT_API_URL"]), process, log)
+        _until(lambda: healthy(env["PREFECT_API_URL"]), process, "server", log)
         _keep_pages_at_home(Path(env["PREFECT_SERVER_UI_STATIC_DIRECTORY"]))
         yield process, env
 
 
-def _log(settings: Settings, name: str) -> Path:
+def log_file(settings: Settings, name: str) -> Path:
+    """Where what a process of that name writes is kept."""
     folder = settings.home / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name}.log"
@@ -228,6 +298,12 @@ def _slots() -> int:
     return max(2, os.cpu_count() or 1) + 2
 
 
+def _refuse_second(settings: Settings, port: int) -> None:
+    if already := running_api(settings):
+        raise StartError(f"it runs already: {already.removesuffix('/api')}")
+    _refuse_taken(port)
+
+
 def _refuse_taken(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -254,16 +330,31 @@ def healthy(api: str) -> bool:
         return False
 
 
+def unusable(api: str) -> str | None:
+    """Why the server at this API address cannot be worked with; None: it can."""
+    try:
+        _get(f"{api}/admin/version")
+    except HTTPError as error:
+        refused = "refuses PREFECT_API_AUTH_STRING" if "PREFECT_API_AUTH_STRING" in os.environ else "asks for a login"
+        why = f"{refused}: set it to user:password" if error.code == 401 else f"answers {error.code}"
+        return f"{api} {why}"
+    except (OSError, ValueError):
+        return f"{api} does not answer"
+    return None
+
+
 @contextmanager
-def _process(command: list[str], env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _process(command: list[str], env: dict[str, str], log: Path | None) -> Iterator[subprocess.Popen[bytes]]:
+    """A Prefect command; what it writes goes to the end of `log`, or without one where we write."""
     with ExitStack() as stack:
-        with log.open("ab") as output, _uninterrupted():
+        opened: AbstractContextManager[IO[bytes] | None] = log.open("ab") if log else nullcontext()
+        with opened as output, _uninterrupted():
             process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 [sys.executable, "-m", "prefect", *command],
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if log else None,
                 # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop in the right order.
                 start_new_session=True,
                 preexec_fn=_end_with_parent,
@@ -308,11 +399,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+def _until(ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str, log: Path | None) -> None:
+    seen = f"; see {log}" if log else ""
     deadline = time.monotonic() + START_SECONDS
     while not ready():
         if process.poll() is not None:
-            raise StartError(f"the {log.stem} ended with status {process.returncode} while starting; see {log}")
+            raise StartError(f"the {what} ended with status {process.returncode} while starting{seen}")
         if time.monotonic() > deadline:
-            raise StartError(f"the {log.stem} is not ready after {START_SECONDS} s; see {log}")
+            raise StartError(f"the {what} is not ready after {START_SECONDS} s{seen}")
         time.sleep(0.2)

@@ -215,7 +215,9 @@ def carry_out(summary: Summary, approved: Erasure) -> None:
     """Carry an approved erasure to its end, wherever it is now; the figures go into `summary`."""
     summary.notes.append(f"erasure `{approved.digest}`, approved by {approved.approved_by}")
     with erasures.carrying_out(approved) as portions:
-        for _ in done(erasures.erase, "portion", portions, "customers erased", approved=approved, erased_on=today()):
+        # Each writes into the ledger, a file.
+        common = {"approved": approved, "erased_on": today()}
+        for _ in done(erasures.erase, "portion", portions, "customers erased", here=True, **common):
             pass
         erasures.keep_in_ledger()
         summary.counts.update(clear_stores(approved.id))

@@ -58,7 +58,8 @@ def mailing_run(
         order = Order(mailing, segment, day, summary.run_id, dry_run)
         lacking = begin(order)
         portions, outcomes = cut(), Outcomes()
-        for portion in done(queue, "portion", portions, "customers looked at", order=order):
+        # Each writes its part of the list, a file.
+        for portion in done(queue, "portion", portions, "customers looked at", here=True, order=order):
             outcomes.add(portion)
         _describe(summary, outcomes)
         if lacking:

@@ -28,14 +28,18 @@ def counted(
     return counts
 
 
-def done(task: Task[..., Done], over: str, portions: Iterable[Any], what: str, **common: Any) -> Iterator[Done]:
+def done(
+    task: Task[..., Done], over: str, portions: Iterable[Any], what: str, *, here: bool = False, **common: Any
+) -> Iterator[Done]:
     """Run `task` once for each of `portions`, its parameter `over`, and give what it returns as each is done.
 
     The UI shows how far it is, as `what`. The first portion that fails for good ends the run; the others are done.
+
+    With `here` all of them are done on this machine: those that write files, which the others would look for here.
     """
     cut = list(portions)
     progress = cast(UUID, create_progress_artifact(0.0, description=what)) if len(cut) > 1 else None
-    with _runner() as runner:
+    with _runner("threads" if here and settings().task_runner == "dask" else settings().task_runner) as runner:
         parameters = {over: cut, **{name: unmapped(value) for name, value in common.items()}}
         for number, future in enumerate(as_completed(runner.map(cast(Any, task), parameters)), start=1):
             yield future.result()
@@ -53,7 +57,11 @@ def codes_in(listed: str, parameter: str) -> list[str] | None:
     return codes
 
 
-def _runner() -> TaskRunner[Any]:
-    if settings().task_runner == "processes":
+def _runner(kind: str) -> TaskRunner[Any]:
+    if kind == "processes":
         return ProcessPoolTaskRunner(max_workers=WORKERS)
+    if kind == "dask":
+        from prefect_dask.task_runners import DaskTaskRunner  # an extra, which not everybody has
+
+        return DaskTaskRunner(address=settings().dask_address)
     return ThreadPoolTaskRunner(max_workers=WORKERS)

@@ -8,6 +8,7 @@ import logging
 import os
 from datetime import date
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -93,6 +94,17 @@ def _provisioning_secret(secret: SecretStr) -> SecretStr:
 def _inbox_url(url: SecretStr) -> SecretStr:
     inbox_source(url.get_secret_value())
     return url
+
+
+def _dask_address(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"tcp", "tls"} and bool(parts.hostname and parts.port)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("expected tcp://host:port of a Dask scheduler, such as tcp://dask.example.com:8786")
+    return value
 
 
 def _address(value: str) -> str:
@@ -243,7 +255,8 @@ class Settings(BaseSettings):
     operator_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
     timezone: Annotated[str, AfterValidator(_time_zone)] = "Europe/Rome"
     locale: Locale = "it"
-    task_runner: Literal["threads", "processes"] = "threads"
+    task_runner: Literal["threads", "processes", "dask"] = "threads"
+    dask_address: Annotated[str, AfterValidator(_dask_address)] | None = None
     go_live: GoLive = GoLive()
     issuer: Issuer = Issuer()
     policy: Policy = Policy()
@@ -262,6 +275,20 @@ class Settings(BaseSettings):
             names = ", ".join(f"LIFECYCLE_ISSUER__{field.upper()}" for field in sorted(missing))
             raise ValueError(f"missing; mails by SMTP need {names}")
         return issuer
+
+    @field_validator("task_runner")
+    @classmethod
+    def _is_installed(cls, runner: str) -> str:
+        if runner == "dask" and find_spec("prefect_dask") is None:
+            raise ValueError('dask needs the extra "dask": pip install "lifecycle[dask]"')
+        return runner
+
+    @field_validator("dask_address")
+    @classmethod
+    def _goes_with_dask(cls, address: str | None, before: ValidationInfo) -> str | None:
+        if address is None and before.data.get("task_runner") == "dask":
+            raise ValueError("missing; LIFECYCLE_TASK_RUNNER=dask needs it")
+        return address
 
     @field_validator("provisioning_secret")
     @classmethod

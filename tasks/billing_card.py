@@ -235,7 +235,8 @@ def _documents(cards: Mapping[int, Card], of_customer: Mapping[int, int]) -> lis
 def _drawn(cards: Sequence[Card]) -> Iterable[bytes | str]:
     """Each card's PDF, or why there is none; many of them on all cores."""
     draw = partial(_draw, payee=payee(), issuer=issuer())
-    if len(cards) <= DRAWN_HERE:
+    # A worker of a Dask cluster may not start processes: there the portions are what spreads over the cores.
+    if len(cards) <= DRAWN_HERE or multiprocessing.current_process().daemon:
         return map(draw, cards)
     try:
         return list(_processes().map(draw, cards, chunksize=max(1, len(cards) // (4 * _cores()))))

@@ -5,6 +5,7 @@ Each test gets its own database, cloned from a migrated template. What the serve
 
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
@@ -162,7 +163,8 @@ def power_cut(running: launcher.Running, server_home: Path) -> Iterator[Callable
         return restart
 
     def restart() -> None:
-        running.processes["worker"] = stack.enter_context(launcher.worker(settings, environment))
+        another = launcher.worker(environment, socket.gethostname(), launcher.log_file(settings, "worker"))
+        running.processes["worker"] = stack.enter_context(another)
 
     with ExitStack() as stack:
         yield kill
@@ -178,7 +180,9 @@ def prefect_api(running: launcher.Running, monkeypatch: pytest.MonkeyPatch) -> s
 @pytest.fixture(scope="session")
 def bare_server(in_memory: Path) -> Iterator[str]:
     """A server without deployments and worker, for runs on the command line."""
-    with launcher.server(Settings(home=in_memory / "bare"), launcher.free_port()) as (_, environment):
+    settings = Settings(home=in_memory / "bare")
+    log = launcher.log_file(settings, "server")
+    with launcher.server(settings, launcher.free_port(), log) as (_, environment):
         yield environment["PREFECT_API_URL"]
 
 
