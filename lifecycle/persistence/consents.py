@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from lifecycle.persistence import turns
 from lifecycle.rules.consents import Grant
 from lifecycle.rules.contact import ContactChannel
 
@@ -87,7 +88,7 @@ def object_to(
 
 def take_turns(db: Connection) -> None:
     """Wait for others that change switches, until they have ended."""
-    db.execute(text("LOCK TABLE switches IN SHARE ROW EXCLUSIVE MODE"))
+    db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": turns.SWITCHES})
 
 
 def switch(

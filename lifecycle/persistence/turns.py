@@ -7,3 +7,4 @@ PAYMENTS = MIGRATION + 2
 ERASURE = MIGRATION + 3
 """Held by a portion alone; shared by those who read names to write them."""
 LEDGER = MIGRATION + 4
+SWITCHES = MIGRATION + 5
