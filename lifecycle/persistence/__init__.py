@@ -11,6 +11,14 @@ class DatabaseUnreachable(Exception):
     """The database does not answer, or not to us; the message says why, without the password."""
 
 
+class DatabaseBusy(Exception):
+    """Others hold what a migration needs; nothing is changed. The message says which lock, and who keeps it waiting."""
+
+
+class NotPermitted(Exception):
+    """The database role may not do this. The message is the server's: which table, and no values."""
+
+
 class DatabaseRestored(Exception):
     """The database is older than the ledger of erasures: it would bring back whom we erased. An operator must act."""
 

@@ -8,27 +8,33 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
+from time import sleep
 from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable
 from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, ProgrammingError
 
 from lifecycle.persistence import (
+    DatabaseBusy,
     DatabaseOutdated,
     DatabaseUnreachable,
     LedgerUnusable,
+    NotPermitted,
     RowRefused,
     installation,
     ledger,
+    roles,
     turns,
 )
 from lifecycle.settings import settings
@@ -39,6 +45,12 @@ if TYPE_CHECKING:
 
 _SILENT = {"log_error_verbosity": "terse", "log_parameter_max_length": "0", "log_parameter_max_length_on_error": "0"}
 """By which the server's log says that a statement failed, and not with which values."""
+
+_LOCK_TIMEOUT = 3.0
+"""Seconds for which a migration waits for a lock: whoever wants the table after it waits behind it."""
+_WAITS = (1, 2, 4, 8, 15, 30, 60, 60)
+"""Seconds between its tries: some minutes in all, in which what others do should end."""
+_LOOK = 0.2
 
 _one_at_a_time = Lock()
 _older_is_refused = ContextVar("_older_is_refused", default=True)
@@ -53,10 +65,11 @@ Transaction = Connection
 def transaction() -> Iterator[Connection]:
     """One transaction on the configured database: committed at the end, rolled back by an exception.
 
-    Raises DatabaseUnreachable, and where an operator must act DatabaseOutdated, DatabaseRestored or LedgerUnusable.
+    Raises DatabaseUnreachable, NotPermitted, and where an operator must act DatabaseOutdated, DatabaseRestored or
+    LedgerUnusable.
     """
     try:
-        with configured().begin() as db:
+        with _permitted(), configured().begin() as db:
             yield db
     except (IntegrityError, DataError) as error:
         # The server's own words repeat the row, names and addresses included, and errors end up in logs.
@@ -64,6 +77,17 @@ def transaction() -> Iterator[Connection]:
         constraint = getattr(diagnosis, "constraint_name", None) or "a value"
         fact = f"{constraint}, SQLSTATE {getattr(diagnosis, 'sqlstate', 'unknown')}"
         raise RowRefused(fact) from None
+
+
+@contextmanager
+def _permitted() -> Iterator[None]:
+    """Raise NotPermitted for what the database role may not do."""
+    try:
+        yield
+    except ProgrammingError as error:
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise
+        raise NotPermitted(str(error.orig).partition("\n")[0]) from None
 
 
 def configured() -> Engine:
@@ -120,11 +144,13 @@ def _take_up(reached: Engine) -> None:
     Raises DatabaseRestored, LedgerUnusable.
     """
     with reached.begin() as db:
-        installation.claim(db)
+        acts = roles.acts(db)
+        if acts:  # who only delivers or reads leaves both to the others
+            installation.claim(db)
         if not _older_is_refused.get():
             return
         ledger.compare(db)
-        own = installation.is_own(db)
+        own = acts and installation.is_own(db)
     if own:
         try:
             with reached.begin() as db:
@@ -189,15 +215,70 @@ def _runs(pid: int) -> bool:
 
 
 def migrate(target: Engine) -> str:
-    """Bring the tables up to date, one process at a time. Returns the revision they are at afterwards.
+    """Bring the tables up to date, one process at a time, and what the roles may do with them.
 
-    Raises DatabaseUnreachable.
+    Safe beside others who work: a lock that they hold is waited for shortly and asked for again, in a transaction that
+    begins anew. Returns the revision that the tables are at afterwards. Raises DatabaseUnreachable, NotPermitted, and
+    DatabaseBusy when some minutes did not suffice.
     """
-    if _reach(target) != _head():
-        with target.begin() as db:
-            db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": turns.MIGRATION})
-            command.upgrade(alembic_config(db), "head")
+    for wait in (*_WAITS, None):
+        holders: list[str] = []
+        try:
+            with _permitted():
+                _upgrade(target, holders)
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable):
+                raise
+            busy = "; ".join(holders) or "it is not known which"
+            if wait is None:
+                raise DatabaseBusy(f"not migrated, nothing is changed: a lock was not free: {busy}") from None
+            log.warning("a lock was not free: %s; tried again in %s s", busy, wait)
+            sleep(wait)
+        else:
+            break
     return _head()
+
+
+def _upgrade(target: Engine, holders: list[str]) -> None:
+    outdated = _reach(target) != _head()
+    with target.begin() as db:
+        if not outdated and not roles.standing(db).differs:
+            return
+        db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": turns.MIGRATION})
+        db.execute(text(f"SET LOCAL lock_timeout = {int(_LOCK_TIMEOUT * 1_000)}"))
+        with _seen(target, db, holders):
+            command.upgrade(alembic_config(db), "head")
+            roles.grant(db)
+
+
+# Of others' sessions not everybody may see more than that they are there.
+_HOLDERS = text("""
+SELECT format('%s of %s, kept by process %s, %s, %s since %s', wanted.mode,
+    coalesce(wanted.relation::regclass::text, wanted.locktype), activity.pid,
+    coalesce(nullif(application_name, ''), 'unnamed'),
+    coalesce(state, 'unknown'), coalesce(to_char(xact_start, 'YYYY-MM-DD HH24:MI:SS TZ'), 'unknown'))
+FROM pg_stat_activity AS activity JOIN pg_locks AS wanted ON wanted.pid = :pid AND NOT granted
+WHERE activity.pid = ANY(pg_blocking_pids(:pid))""")
+
+
+@contextmanager
+def _seen(target: Engine, db: Connection, holders: list[str]) -> Iterator[None]:
+    """While `db` works in the block, write into `holders` who kept it waiting last: afterwards nobody could tell."""
+    pid = db.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    over = Event()
+
+    def look() -> None:
+        with target.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
+            while not over.wait(_LOOK):
+                holders[:] = other.execute(_HOLDERS, {"pid": pid}).scalars().all() or holders
+
+    with ThreadPoolExecutor(1) as beside:
+        looking = beside.submit(look)
+        try:
+            yield
+        finally:
+            over.set()
+            looking.exception()  # whoever cannot look migrates all the same
 
 
 def _require_head(target: Engine) -> None:
@@ -211,7 +292,7 @@ def _require_head(target: Engine) -> None:
 def _reach(target: Engine) -> str | None:
     """The revision of a database that nobody may have reached before."""
     try:
-        with target.connect() as db:
+        with _permitted(), target.connect() as db:
             found = revision(db)
     except OperationalError as error:
         reason = str(error.orig).partition("\n")[0]
