@@ -17,9 +17,11 @@ from lifecycle.persistence import (
     DatabaseUnreachable,
     ForeignEnvironment,
     LedgerUnusable,
+    NotPermitted,
     database,
     installation,
     ledger,
+    roles,
 )
 from lifecycle.persistence.database import Transaction
 from lifecycle.persistence.ledger import Portion
@@ -53,6 +55,7 @@ def _database() -> Iterator[tuple[str, str, bool]]:
         with database.transaction() as db:
             yield "database", f"PostgreSQL {database.server_version(db)}", True
             yield "migrations", f"at {database.revision(db)}", True
+            yield _role(db)
             yield _environment(db)
             yield "ledger", _written_in_ledger(), True
             if missing := database.talkative(db):
@@ -63,6 +66,25 @@ def _database() -> Iterator[tuple[str, str, bool]]:
         yield "migrations", str(error), False
     except DatabaseUnreachable as error:
         yield "database", str(error), False
+    except NotPermitted as error:
+        one = " or ".join(roles.Role)
+        yield (
+            "role",
+            f"{error}: an administrator grants {one} to this user; then `lifecycle migrate` by the owner",
+            False,
+        )
+
+
+def _role(db: Transaction) -> tuple[str, str, bool]:
+    """As whom this session works, and what the owner or an administrator has to do."""
+    mine, stands = roles.of(db), roles.standing(db)
+    owns = mine == [roles.OWNER]
+    todo = [f"CREATE ROLE {role} NOLOGIN" for role in stands.missing]
+    if todo:
+        todo = [f"for logins with less rights an administrator types `{'; '.join(todo)}`, and the owner then migrates"]
+    if stands.differs:
+        todo.append(f"what roles may do is not as declared: `lifecycle migrate`{'' if owns else ' by the owner'}")
+    return "role", "; ".join([f"{roles.user(db)}: {', '.join(mine)}", *todo]), owns or not stands.differs
 
 
 def _environment(db: Transaction) -> tuple[str, str, bool]:

@@ -21,7 +21,14 @@ from pydantic_settings import SettingsError
 
 from deployments import deploy as deploying
 from deployments import launcher, sample_appointments, sample_consents, sample_hosting
-from lifecycle.persistence import DatabaseOutdated, DatabaseRestored, DatabaseUnreachable, LedgerUnusable
+from lifecycle.persistence import (
+    DatabaseBusy,
+    DatabaseOutdated,
+    DatabaseRestored,
+    DatabaseUnreachable,
+    LedgerUnusable,
+    NotPermitted,
+)
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.money import MOST
 from lifecycle.rules.outbox import State
@@ -212,7 +219,10 @@ def check() -> None:
 
 @app.command
 def migrate() -> None:
-    """Bring the database's tables up to date."""
+    """Bring the database's tables up to date, and what each role may do with them, as their owner.
+
+    Others may work meanwhile: what they hold is waited for shortly, again and again for some minutes.
+    """
     from lifecycle.persistence import database
 
     configured = read_settings()
@@ -668,10 +678,12 @@ def main() -> None:
         launcher.StartError,
         deploying.DeployError,
         RunFailed,
+        DatabaseBusy,
         DatabaseOutdated,
         DatabaseRestored,
         DatabaseUnreachable,
         LedgerUnusable,
+        NotPermitted,
     ) as error:
         fail(str(error))
     except BrokenPipeError:  # of `lifecycle … | head`: who reads has enough

@@ -27,6 +27,9 @@ class Role(StrEnum):
     READER = "lifecycle_reader"
 
 
+OWNER = "owner"
+
+
 class May(NamedTuple):
     """What a role may do with a table. `but` are the columns that it does not see, `changes` those that it may change.
 
@@ -247,11 +250,15 @@ def of(db: Connection) -> list[str]:
     """Whether this session is the tables' owner, or in which of the roles it is; none: it may do nothing."""
     owns = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'installation'::regclass"
     if db.execute(text(owns)).scalar_one():
-        return ["owner"]
+        return [OWNER]
     inherited = (
         "SELECT rolname FROM pg_roles WHERE rolname = ANY(:roles) AND pg_has_role(oid, 'USAGE') ORDER BY rolname"
     )
     return list(db.execute(text(inherited), {"roles": list(Role)}).scalars())
+
+
+def user(db: Connection) -> str:
+    return str(db.execute(text("SELECT current_user")).scalar_one())
 
 
 def acts(db: Connection) -> bool:
