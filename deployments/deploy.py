@@ -58,6 +58,7 @@ def apply(environment: Mapping[str, str], file: Path = ROOT / "prefect.yaml") ->
         _ensure_pool(client)
         before = _ours(client)
         _prefect_deploy(environment, file)
+        _show_calendars(client)
         offer_choices(client)
         _prune(client, file)
         _pause_again(client, before)
@@ -179,6 +180,24 @@ def _ours(client: "SyncPrefectClient") -> "dict[str, DeploymentResponse]":
 
     tagged = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
     return {deployment.name: deployment for deployment in client.read_deployments(deployment_filter=tagged)}
+
+
+def _show_calendars(client: "SyncPrefectClient") -> None:
+    """Let forms show a day that can be left out as a calendar alone: for "a day or nothing" they show two tabs.
+
+    What is not required and has no default may be empty, on the command line too.
+    """
+    from prefect.client.schemas.actions import DeploymentUpdate
+
+    for deployment in _ours(client).values():
+        schema = deployment.parameter_openapi_schema or {"properties": {}}
+        days = [about for about in schema["properties"].values() if {"type": "null"} in about.get("anyOf", [])]
+        for about in days:
+            [day, _] = about.pop("anyOf")
+            about.pop("default")
+            about |= day
+        if days:
+            client.update_deployment(deployment.id, DeploymentUpdate(parameter_openapi_schema=schema))
 
 
 def _prune(client: "SyncPrefectClient", file: Path) -> None:

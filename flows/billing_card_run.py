@@ -35,7 +35,7 @@ def billing_card_run(business_date: date | None = None, customers: str = "all", 
     - A scheduled run that begins more than a day late leaves everything to the run of a later day.
 
     Args:
-        business_date: The day to act for. None: the day for which the run was scheduled.
+        business_date: The day to act for. Empty: the day for which the run was scheduled.
         customers: Codes separated by commas, or "all".
         dry_run: Do everything, list it, and take it back.
     """

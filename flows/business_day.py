@@ -45,6 +45,12 @@ def scheduled_day() -> date:
     return scheduled.astimezone(settings().zone).date()
 
 
+def scheduled_minute() -> str:
+    """When this run was to start, in the business time zone: the name of one that comes many times a day."""
+    scheduled: datetime = flow_run.scheduled_start_time
+    return f"{scheduled.astimezone(settings().zone):%Y-%m-%d %H:%M}"
+
+
 def superseded(summary: Summary) -> bool:
     """Whether this run comes so late that the one after it is due: nothing is left to do here.
 

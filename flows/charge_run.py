@@ -37,7 +37,7 @@ def charge_run(business_date: date | None = None, dry_run: bool = False) -> Summ
     - A scheduled run that begins more than a day late leaves everything to the run of a later day.
 
     Args:
-        business_date: The day to act for. None: the day for which the run was scheduled.
+        business_date: The day to act for. Empty: the day for which the run was scheduled.
         dry_run: Do everything, list it, and take it back.
     """
     day = business_date or scheduled_day()

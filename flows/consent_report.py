@@ -29,7 +29,7 @@ def consent_report(on: date | None = None) -> Summary:
     - It changes nothing, and can be run as often as one likes.
 
     Args:
-        on: The day as of whose end to report. None: the day for which the run was scheduled.
+        on: The day as of whose end to report. Empty: the day for which the run was scheduled.
     """
     day = on or scheduled_day()
     with recorded("consent-report", day, dry_run=False) as summary:

@@ -64,7 +64,7 @@ def daily_expiry_sweep(business_date: date | None = None, dry_run: bool = False,
     - A scheduled run that begins more than a day late leaves everything to the run of a later day.
 
     Args:
-        business_date: The day to act for. None: the day for which the run was scheduled.
+        business_date: The day to act for. Empty: the day for which the run was scheduled.
         dry_run: Only say what would be done.
         approve_plan: The digest of a plan that waits: carry out that plan, and nothing else.
     """

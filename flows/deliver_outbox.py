@@ -7,7 +7,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from flows.business_day import now, scheduled_day
+from flows.business_day import now, scheduled_day, scheduled_minute
 from lifecycle.rules.outbox import State
 from lifecycle.rules.runs import Summary
 from tasks import provisioning
@@ -32,7 +32,11 @@ BULK_UNTIL = 240
 """Seconds from a run's start for which it sends mailings: the next run, a minute later, begins with what is urgent."""
 
 
-@flow(name="deliver-outbox", result_serializer="json")
+def _run_name() -> str:
+    return f"deliver-outbox {scheduled_minute()}"
+
+
+@flow(name="deliver-outbox", flow_run_name=_run_name, result_serializer="json")
 def deliver_outbox(connections: Annotated[int, Field(ge=1, le=16)] = CONNECTIONS, dry_run: bool = False) -> Summary:
     """Deliver what is due.
 

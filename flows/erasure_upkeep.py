@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from prefect import flow
 
-from flows.business_day import now, scheduled_day
+from flows.business_day import now, scheduled_day, scheduled_minute
 from flows.deliver_outbox import deliver_now
 from flows.gdpr_erasure_batch import carry_out
 from flows.membership_withdrawal import WAIT_DAYS
@@ -18,7 +18,11 @@ INTERRUPTED, OVER, FAILED = "interrupted", "over", "failed"
 UNANSWERED = "withdrawals that nobody answered, refused"
 
 
-@flow(name="erasure-upkeep", result_serializer="json")
+def _run_name() -> str:
+    return f"erasure-upkeep {scheduled_minute()}"
+
+
+@flow(name="erasure-upkeep", flow_run_name=_run_name, result_serializer="json")
 def erasure_upkeep(dry_run: bool = False) -> Summary:
     """Leave nothing of an erasure half done, and no name in Prefect longer than its run.
 

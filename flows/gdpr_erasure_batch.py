@@ -90,7 +90,7 @@ def gdpr_erasure_batch(
         approve_plan: Command line only: the digest of what was shown before, instead of a period and a segment. Needed
             where lists that are not the same wait under them.
         dry_run: Only count and list who would be erased. The command line can then approve it.
-        business_date: The day up to which they were inactive. None: the day for which the run was scheduled.
+        business_date: The day up to which they were inactive. Empty: the day for which the run was scheduled.
     """
     blank()
     answer = Answer(operator.strip(), one_time_code, now(), listed(exclude)) if operator or one_time_code else None

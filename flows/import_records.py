@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from flows.business_day import now, today
 from lifecycle.rules.findings import BadInput, Finding
@@ -14,7 +15,11 @@ from tasks.runs import recorded
 SHOWN_FINDINGS = 500
 
 
-@flow(name="import-records", flow_run_name="import-records", result_serializer="json")
+def _run_name() -> str:
+    return f"import-records {Path(flow_run.parameters['path']).absolute().name}"
+
+
+@flow(name="import-records", flow_run_name=_run_name, result_serializer="json")
 def import_records(path: str, dry_run: bool = False) -> Summary:
     """Import a CSV file, or a folder of them.
 

@@ -49,7 +49,7 @@ def mailing_run(
         segment: To whom: all that is given must be true; nothing given: to all. On the command line for example
             "policy=licence status=expired,disabled language=it"; there are reseller, product and country too.
         dry_run: Only say who would get it, and who not and why.
-        business_date: The day to act for. None: the day for which the run was scheduled.
+        business_date: The day to act for. Empty: the day for which the run was scheduled.
     """
     day = business_date or scheduled_day()
     with recorded("mailing-run", day, dry_run=dry_run) as summary:

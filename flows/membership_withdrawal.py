@@ -76,7 +76,7 @@ def membership_withdrawal(
         assigned_to: The code of the operator in whose agenda it is to stand; the action type must allow it.
         confirm: Command line only: the digest of what was shown before, to do exactly that.
         dry_run: Only show what it would do.
-        business_date: The day to act for. None: the day for which the run was scheduled.
+        business_date: The day to act for. Empty: the day for which the run was scheduled.
     """
     blank()
     day = business_date or scheduled_day()

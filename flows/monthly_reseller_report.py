@@ -40,7 +40,7 @@ def monthly_reseller_report(
     - Before the stream's go-live date mails are withheld, and never sent later.
 
     Args:
-        month: The month to report, as YYYY-MM. Empty: the month for which the run was scheduled.
+        month: The month to report, as YYYY-MM, say 2026-10. Empty: the month for which the run was scheduled.
         resellers: Codes separated by commas, or "all".
         deliver: Send the reports of a past month too. The current month's are always sent.
         skip_empty: Do not send a report whose three lists are empty.

@@ -26,7 +26,7 @@ def open_cards_report(on: date | None = None) -> Summary:
     - It changes nothing, and can be run as often as one likes.
 
     Args:
-        on: The day as of which to report. None: the day for which the run was scheduled.
+        on: The day as of which to report. Empty: the day for which the run was scheduled.
     """
     day = on or scheduled_day()
     with recorded("open-cards-report", day, dry_run=False) as summary:

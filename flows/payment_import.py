@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import UUID
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from flows.business_day import now, scheduled_day
 from flows.deliver_outbox import deliver_now
@@ -17,7 +18,11 @@ from tasks.runs import recorded
 SHOWN_DECISIONS = 500
 
 
-@flow(name="payment-import", flow_run_name="payment-import", result_serializer="json")
+def _run_name() -> str:
+    return f"payment-import {Path(flow_run.parameters['path']).absolute().name}"
+
+
+@flow(name="payment-import", flow_run_name=_run_name, result_serializer="json")
 def payment_import(path: str, dry_run: bool = False, business_date: date | None = None) -> Summary:
     """Import bank statements (camt.053) or lists of payments (CSV) and match them with billing cards.
 
@@ -31,7 +36,7 @@ def payment_import(path: str, dry_run: bool = False, business_date: date | None 
     Args:
         path: A file ending in .xml or .csv, or a folder of them, as the worker sees it. Folders go by name.
         dry_run: Only say what would be matched.
-        business_date: The day of the import. None: the day for which the run was scheduled.
+        business_date: The day of the import. Empty: the day for which the run was scheduled.
     """
     day = business_date or scheduled_day()
     with recorded("payment-import", day, dry_run=dry_run) as summary:

@@ -4,13 +4,17 @@ from datetime import date
 
 from prefect import flow
 
-from flows.business_day import now, scheduled_day
+from flows.business_day import now, scheduled_day, scheduled_minute
 from lifecycle.rules.runs import Summary
 from tasks.process_unsubscribes import NOT_READ, process_inbox
 from tasks.runs import recorded
 
 
-@flow(name="process-unsubscribes", result_serializer="json")
+def _run_name() -> str:
+    return f"process-unsubscribes {scheduled_minute()}"
+
+
+@flow(name="process-unsubscribes", flow_run_name=_run_name, result_serializer="json")
 def process_unsubscribes(business_date: date | None = None, dry_run: bool = False) -> Summary:
     """Record what the mails at LIFECYCLE_UNSUBSCRIBE_INBOX ask for.
 
@@ -23,7 +27,7 @@ def process_unsubscribes(business_date: date | None = None, dry_run: bool = Fals
     - Where the inbox cannot be read the run fails; what was recorded until then stays recorded.
 
     Args:
-        business_date: The day from which mailings end. None: the day for which the run was scheduled.
+        business_date: The day from which mailings end. Empty: the day for which the run was scheduled.
         dry_run: Only say what would be recorded; no mail is removed.
     """
     day = business_date or scheduled_day()

@@ -36,7 +36,7 @@ def record_consent(
         granted_on: The day on which the customer consented.
         withdrawn_on: The first day on which the consent no longer holds.
         evidence: How, when and by whom it was said, and under which wording. A run that is started again needs it anew.
-        business_date: The day of the recording. None: the day for which the run was scheduled.
+        business_date: The day of the recording. Empty: the day for which the run was scheduled.
         dry_run: Only say what would be recorded.
     """
     blank()

@@ -25,7 +25,7 @@ def record_renewal(
     Args:
         subscription: The subscription's code.
         expires_on: The new expiry, the last day on which it will be valid.
-        business_date: The day of the renewal. None: the day for which the run was scheduled.
+        business_date: The day of the renewal. Empty: the day for which the run was scheduled.
         dry_run: Only say what would be recorded.
     """
     day = business_date or scheduled_day()

@@ -4,6 +4,7 @@ from datetime import date
 from typing import Literal
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from flows.business_day import now, today
 from lifecycle.rules.consents import effect
@@ -13,14 +14,18 @@ from tasks.consents import By, set_switch
 from tasks.runs import recorded
 
 
-@flow(
-    name="set-contact-switch",
-    flow_run_name="set-contact-switch {channel} {asks} {from_on}",
-    result_serializer="json",
-)
+def _run_name() -> str:
+    given = flow_run.parameters
+    how = "asks" if given["asks"] else "asks no more"
+    return f"set-contact-switch {given['channel']} {how} {given['from_on'] or today()}"
+
+
+@flow(name="set-contact-switch", flow_run_name=_run_name, result_serializer="json")
 def set_contact_switch(
     channel: Literal["bulk", "single", "contact"],
-    asks: bool,
+    *,
+    # Without a default the form takes a switch that nobody touched for no answer.
+    asks: bool = True,
     operator: str,
     from_on: date | None = None,
     dry_run: bool = False,
@@ -34,10 +39,10 @@ def set_contact_switch(
     - It changes nothing of the past; what holds already is left as it is.
 
     Args:
-        channel: single, bulk or contact.
-        asks: Whether it asks.
+        channel: single: mails to one customer. bulk: mailings. contact: calls.
+        asks: Whether it asks for a consent.
         operator: The code of whoever changes it.
-        from_on: The first day on which it holds. None: today.
+        from_on: The first day on which it holds. Empty: today.
         dry_run: Only say what would change.
     """
     day = today()

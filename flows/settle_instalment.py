@@ -34,7 +34,7 @@ def settle_instalment(
         due_on: The day on which the instalment was due.
         outcome: What became of it.
         operator: The code of whoever says so.
-        business_date: The day on which it became so. None: the day for which the run was scheduled.
+        business_date: The day on which it became so. Empty: the day for which the run was scheduled.
         dry_run: Only say what would be recorded.
     """
     day = business_date or scheduled_day()

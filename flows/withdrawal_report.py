@@ -34,7 +34,7 @@ def withdrawal_report(from_date: date, to_date: date, as_of: date | None = None)
     Args:
         from_date: The first day. On the command line also `--from`.
         to_date: The last day. On the command line also `--to`.
-        as_of: The day as of whose end to report. None: the day for which the run was scheduled.
+        as_of: The day as of whose end to report. Empty: the day for which the run was scheduled.
     """
     day = as_of or scheduled_day()
     with recorded("withdrawal-report", day, dry_run=False) as summary:
