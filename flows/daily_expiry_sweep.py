@@ -23,6 +23,7 @@ from tasks.runs import recorded
 
 PORTION = 2_000
 WAIT_DAYS = 7
+PLANNED = "planned: "
 
 
 class Approval(RunInput):
@@ -110,9 +111,11 @@ def _decided(summary: Summary, plan: Plan) -> Plan | None:
     """What a person says of the plan. Until then this process ends here, and is started again from the flow's top."""
     approval = suspend_flow_run(
         wait_for_input=Approval.with_initial_data(
-            description=f"The brake holds plan `{plan.digest}` for {plan.business_date}.\n\n"
-            + "".join(f"- {what}: {number}\n" for what, number in sorted(summary.counts.items()))
-            + "\nBy product, it is in the summary among this run's artifacts."
+            description=f"The brake holds plan `{plan.digest}` for {plan.business_date}: it would cut off "
+            f"**{summary.counts['held by brake']}** subscriptions.\n\n"
+            # No more than lets the form below be seen.
+            + "".join(f"- {what}: {n}\n" for what, n in sorted(summary.counts.items()) if what.startswith(PLANNED))
+            + "\nBy product, with all else, it is in the summary among this run's artifacts."
         ),
         timeout=int(timedelta(days=WAIT_DAYS).total_seconds()),
         # Prefect gives an answer again to whoever asks under the same key: a run that is started anew after its plan
@@ -139,7 +142,7 @@ def _carry_out(summary: Summary, plan: Plan) -> None:
 def _describe(summary: Summary, outlook: Outlook) -> None:
     """What is planned by rule and product, what is left as it is and why, who is going to be cut off soon."""
     for (step, _), number in outlook.steps.items():
-        summary.counts[f"planned: {step}"] += number
+        summary.counts[f"{PLANNED}{step}"] += number
     summary.counts.update({f"left: {why}": len(codes) for why, codes in outlook.held.items()})
     for step in licence_expiry.CUTTING | service_expiry.CUTTING | membership_expiry.CUTTING:
         coming = sum(len(codes) for (what, _), codes in outlook.coming.items() if what is step)

@@ -6,6 +6,8 @@ Each test gets its own database, cloned from a migrated template. What the serve
 import os
 import shutil
 import socket
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
@@ -236,10 +238,30 @@ def zbarimg() -> str:
     return installed("zbarimg")
 
 
+@pytest.fixture(scope="session")
+def browser(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a browser: it takes longer to start than most tests need it for."""
+    profile = tmp_path_factory.mktemp("browser")
+    quiet = ["--no-first-run", "--disable-background-networking", "--disable-dev-shm-usage", "--disable-gpu"]
+    command = [chromium, "--headless", "--no-sandbox", *quiet, "--remote-debugging-port=0"]
+    with subprocess.Popen([*command, f"--user-data-dir={profile}"], stderr=subprocess.DEVNULL) as process:
+        try:
+            listening = profile / "DevToolsActivePort"
+            while process.poll() is None and not (listening.exists() and listening.read_text().count("\n")):
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{listening.read_text().split()[0]}"
+        finally:
+            process.terminate()
+
+
 @pytest.fixture
-def page(chromium: str) -> Iterator[Page]:
-    """A page in a browser."""
+def page(browser: str) -> Iterator[Page]:
+    """A page in a browser that knows nothing of other pages.
+
+    For one test: as long as Playwright is there, its event loop is this thread's, and what Prefect does at once for
+    others, a `run_deployment` say, would have to be awaited.
+    """
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser.new_page(viewport={"width": 1400, "height": 1100})
-        browser.close()
+        context = playwright.chromium.connect_over_cdp(browser).new_context(viewport={"width": 1400, "height": 1100})
+        yield context.new_page()
+        context.close()

@@ -1,14 +1,11 @@
-"""The billing-card run as an operator knows it: its form, its mail with the document, its summary without names."""
+"""The billing-card run as an operator knows it: its mail with the document, its summary without names."""
 
 import email
 from email import policy
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Page, expect
 from prefect.client.orchestration import SyncPrefectClient
 
-from deployments import launcher
 from tests.operations import personal_values_in_prefect, run, summaries
 
 CUSTOMER = "C0487"
@@ -36,19 +33,3 @@ def test_a_card_is_made_mailed_with_its_document_and_nobody_is_named_in_prefect(
 
 def new_mails(server_home: Path) -> list[Path]:
     return list((server_home / "mail" / "new").iterdir())
-
-
-@pytest.mark.browser
-def test_the_run_form_explains_its_three_parameters(
-    running: launcher.Running, client: SyncPrefectClient, page: Page
-) -> None:
-    deployment = client.read_deployment_by_name("billing-card-run/billing-card-run")
-    page.goto(f"{running.ui}/deployments/deployment/{deployment.id}/run")
-    explained = {
-        "business_date": "The day to act for. None: the day for which the run was scheduled.",
-        "customers": 'Codes separated by commas, or "all".',
-        "dry_run": "Do everything, list it, and take it back.",
-    }
-    for parameter, meaning in explained.items():
-        expect(page.get_by_text(f"{parameter} (Optional)", exact=True)).to_be_visible()
-        expect(page.get_by_text(meaning, exact=True)).to_be_visible()

@@ -216,27 +216,6 @@ def test_in_the_browser_a_person_reads_the_summary_in_either_theme_and_decides(
     assert outcomes(tables, waiting) == ["waiting", "completed"]
 
 
-@pytest.mark.browser
-def test_in_the_browser_the_day_is_picked_from_a_calendar_or_left_to_the_schedule(
-    running: launcher.Running, client: SyncPrefectClient, page: Page, tmp_path: Path
-) -> None:
-    deployment = client.read_deployment_by_name(f"{SWEEP}/{SWEEP}")
-    page.goto(f"{running.ui}/deployments/deployment/{deployment.id}/run")
-    expect(page.get_by_text("None: the day for which the run was scheduled.")).to_be_visible()
-    page.get_by_role("tab", name="date").click()
-    page.get_by_text("Pick a date").click()
-    page.get_by_placeholder("yyyy-MM-dd").fill("2019-07-01")
-    page.keyboard.press("Escape")
-    expect(page.get_by_text("July 1st, 2019")).to_be_visible()
-    page.get_by_role("switch").first.click()
-    page.screenshot(path=tmp_path / "form.png")
-    with page.expect_response(re.compile("create_flow_run$")) as answer:
-        page.get_by_role("button", name="Submit").click()
-    submitted = answer.value.json()
-    assert submitted["parameters"] == {"business_date": "2019-07-01", "dry_run": True, "approve_plan": ""}
-    client.delete_flow_run(UUID(submitted["id"]))
-
-
 def test_on_the_command_line_the_brake_is_status_3_and_the_digest_approves_once(
     prefect_api: str, server_home: Path, tables: Engine
 ) -> None:

@@ -1,4 +1,4 @@
-"""A mailing as an operator knows it: the form, the command line, its summary without names, its delivery."""
+"""A mailing as an operator knows it: the command line, its summary without names, its delivery."""
 
 import json
 import os
@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
-from prefect.client.orchestration import SyncPrefectClient
 
-from deployments import launcher
 from tests.mailing import DAY, business, write
 
 HOLDERS = ("--mailing", "spring", "--segment", "policy=licence,service country=IT,GR")
@@ -52,20 +49,3 @@ def test_it_is_queued_from_the_command_line_and_delivered_and_nobody_is_named_in
     assert b"NOBODY" in stored  # a code, in the summary
     for named in ("Mario", "Rossi", "eleni@example.com", "Ελένη"):
         assert named.encode() not in stored
-
-
-@pytest.mark.browser
-def test_the_run_form_offers_choices_and_explains_them(
-    running: launcher.Running, client: SyncPrefectClient, page: Page
-) -> None:
-    deployment = client.read_deployment_by_name("mailing-run/mailing-run")
-    page.goto(f"{running.ui}/deployments/deployment/{deployment.id}/run")
-    expect(page.get_by_text("Codes of resellers: those who look after them on the business date.")).to_be_visible()
-    choices = page.locator("button", has_text="Select")
-    expect(choices).to_have_count(3)
-    for nth, offered in enumerate(("membership", "suspended", "el")):
-        choices.nth(nth).click()
-        page.get_by_role("option", name=offered, exact=True).click()
-        choices.nth(nth).click(force=True)
-    for chosen in ("membership", "suspended", "el"):
-        expect(page.get_by_text(chosen, exact=True).first).to_be_visible()

@@ -1,0 +1,202 @@
+"""What an operator sees in the browser: every deployment's form, filled in, and what it says of what is wrong."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pytest
+import yaml
+from playwright.sync_api import Locator, Page, expect
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.client.schemas.responses import DeploymentResponse
+
+from deployments import deploy, launcher
+from lifecycle.persistence import database
+from tests import cast
+
+ALL_SEGMENT: dict[str, list[str]] = {
+    "reseller": [], "product": [], "policy": [], "status": [], "language": [], "country": [],
+}  # fmt: skip
+
+FORMS: dict[str, dict[str, Any]] = {
+    "monthly-reseller-report": {"month": "2026-10", "skip_empty": True},
+    "daily-expiry-sweep": {"business_date": "2026-10-01", "dry_run": True},
+    "billing-card-run": {"customers": "C1,C2"},
+    "consent-renewal": {},
+    "record-renewal": {"subscription": "S1", "expires_on": "2027-01-31"},
+    "deliver-outbox": {"connections": 2},
+    "process-unsubscribes": {},
+    "associate-customer": {"reseller": "R1", "customer": "C1", "action": "dissociate", "on": "2026-10-01"},
+    "contact-customer": {"customer": "C1", "channel": "contact", "operator": "OP1"},
+    "import-records": {"path": "/srv/import"},
+    "open-cards-report": {"on": "2026-10-01"},
+    "consent-report": {},
+    "payment-import": {"path": "/srv/bank/october.xml"},
+    "record-consent": {"customer": "C1", "consent_type": "news", "operator": "OP1", "granted_on": "2026-10-01"},
+    "record-objection": {"customer": "C1", "channel": "bulk", "objected_on": "2026-10-01", "operator": "OP1"},
+    "set-contact-switch": {"channel": "single", "asks": False, "operator": "OP1"},
+    "mailing-run": {
+        "mailing": "spring",
+        "segment": ALL_SEGMENT | {"policy": ["membership"], "status": ["suspended"], "language": ["el"]},
+    },
+    "place-hold": {"customer": "C1", "reason": "audit", "until": "2027-01-31", "operator": "OP1"},
+    "appointments-report": {"from_date": "2026-01-01", "to_date": "2026-06-30"},
+    "gdpr-erasure-batch": {"preset": "2 years"},
+    "erasure-upkeep": {"dry_run": True},
+    "withdrawal-report": {"from_date": "2026-01-01", "to_date": "2026-06-30"},
+    "membership-withdrawal": {
+        "customer": "C1",
+        "memberships": "M1, M2",
+        "action_type": "WALK",
+        "withdrawal_date": "2026-10-31",
+        "operator": "WALK",
+    },
+    "charge-run": {"dry_run": True},
+    "settle-instalment": {"subscription": "M1", "due_on": "2026-10-01", "outcome": "returned", "operator": "OP1"},
+}
+"""What is typed and chosen in each deployment's form; all else is left as the form offers it."""
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_form_of_every_deployment_is_walked_through() -> None:
+    deployed = {each["name"] for each in yaml.safe_load((deploy.ROOT / "prefect.yaml").read_text())["deployments"]}
+    assert deployed == FORMS.keys(), "write into FORMS what an operator types in the form of each deployment"
+
+
+@pytest.fixture(scope="module")
+def _offered(running: launcher.Running, server_database: str) -> None:
+    engine = database.connect(server_database)
+    with engine.begin() as db:
+        cast.action_type(db, "WALK")
+        cast.operator(db, "WALK")
+    engine.dispose()
+    deploy.offer_choices(running.api)
+
+
+@pytest.fixture
+def form(_offered: None, running: launcher.Running, client: SyncPrefectClient, page: Page) -> Iterator["Form"]:
+    """The forms, in one page. Nobody runs meanwhile what they start."""
+    client.update_work_pool(deploy.POOL, WorkPoolUpdate(is_paused=True))
+    page.set_default_timeout(10_000)
+    page.goto(f"{running.ui}/deployments")
+    # Its messages lie over what is to be pressed next.
+    hidden = "const style = document.createElement('style'); style.textContent = text; document.head.append(style)"
+    page.evaluate(f"text => {{{hidden}}}", "[data-sonner-toaster] {display: none}")
+    yield Form(page, client)
+    client.update_work_pool(deploy.POOL, WorkPoolUpdate(is_paused=False))
+
+
+class Form:
+    def __init__(self, page: Page, client: SyncPrefectClient) -> None:
+        self.page = page
+        self.client = client
+
+    def open(self, name: str) -> DeploymentResponse:
+        deployment = self.client.read_deployment_by_name(f"{name}/{name}")
+        # As a link does it: the pages, which take their time to load, stay.
+        to = f"{urlsplit(self.page.url).path.partition('/deployments')[0]}/deployments/deployment/{deployment.id}/run"
+        self.page.evaluate("to => history.pushState({}, '', to)", to)
+        expect(self.page.get_by_role("link", name=name).first).to_be_visible()
+        expect(self.page.get_by_text("Enforce Parameter Schema")).to_be_visible()
+        return deployment
+
+    def told(self) -> str:
+        return " ".join(self.page.get_by_role("main").inner_text().split())
+
+    def field(self, parameter: str) -> Locator:
+        return self.page.get_by_label(re.compile(rf"^{parameter}( \(Optional\))?$"))
+
+    def fill(self, parameter: str, value: Any, about: dict[str, Any]) -> None:
+        if parameter == "segment":
+            self._choose_several(value)
+        elif "enum" in about:
+            self.field(parameter).click()
+            self.page.get_by_role("option", name=value, exact=True).click()
+        elif about.get("format") == "date":
+            self.field(parameter).click()
+            self.page.get_by_placeholder("yyyy-MM-dd").fill(value)
+            self.page.keyboard.press("Escape")
+        elif about["type"] == "boolean":
+            self.field(parameter).set_checked(value)
+        else:
+            self.field(parameter).fill(str(value))
+
+    def _choose_several(self, segment: dict[str, list[str]]) -> None:
+        choices = self.page.locator("button", has_text="Select")
+        expect(choices).to_have_count(3)
+        for nth, name in enumerate(("policy", "status", "language")):
+            choices.nth(nth).click()
+            for value in segment[name]:
+                self.page.get_by_role("option", name=value, exact=True).click()
+            choices.nth(nth).click(force=True)
+
+    def type_json(self, parameter: str, text: str) -> None:
+        """What a form that offers a choice or a calendar does not let through otherwise."""
+        row = self.page.locator("div").filter(has=self.field(parameter))
+        row.get_by_role("button").filter(has=self.page.locator("svg.lucide-ellipsis-vertical")).last.click()
+        self.page.get_by_role("menuitem", name="Use JSON Input").click()
+        self.page.locator(".cm-content").first.fill(text)
+
+    def submit(self) -> dict[str, Any]:
+        """What the server was given, and has accepted."""
+        with self.page.expect_response(re.compile("create_flow_run$")) as answer:
+            self.page.get_by_role("button", name="Submit").click()
+        assert answer.value.ok, self.told()
+        created = self.client.read_flow_run(UUID(answer.value.json()["id"]))
+        self.client.delete_flow_run(created.id)
+        expect(self.page.get_by_role("tab", name="Upcoming")).to_be_visible()
+        return created.parameters
+
+    def refused(self, because: str) -> None:
+        self.page.get_by_role("button", name="Submit").click()
+        expect(self.page.get_by_text(because).first).to_be_visible()
+
+
+def explanations(schema: dict[str, Any]) -> list[str]:
+    """What is to be read above and beside the fields, each in one line."""
+    nested = [each.get("properties", {}) for each in schema.get("definitions", {}).values()]
+    lines = [
+        f"{parameter}{'' if parameter in schema.get('required', []) else ' (Optional)'} {about['description']}"
+        for parameter, about in schema["properties"].items()
+    ] + [about["description"] for properties in nested for about in properties.values()]
+    return [" ".join(line.split()) for line in lines]
+
+
+def test_every_form_explains_its_parameters_and_starts_what_was_filled_in_and_asks_no_outside_host(form: Form) -> None:
+    asked: set[str | None] = set()
+    form.page.on("request", lambda request: asked.add(urlsplit(request.url).hostname))
+    form.page.on("websocket", lambda socket: asked.add(urlsplit(socket.url).hostname))
+    unexplained, submitted, expected = {}, {}, {}
+    for name, typed in FORMS.items():
+        schema = form.open(name).parameter_openapi_schema or {}
+        properties, told = schema["properties"], form.told()
+        unexplained[name] = [line for line in explanations(schema) if line not in told]
+        for parameter, value in typed.items():
+            form.fill(parameter, value, properties[parameter])
+        submitted[name] = form.submit()
+        offered = {parameter: about["default"] for parameter, about in properties.items() if "default" in about}
+        expected[name] = offered | typed
+    assert {name: lines for name, lines in unexplained.items() if lines} == {}
+    assert submitted == expected
+    assert asked - {None} == {"127.0.0.1"}
+
+
+def test_a_form_says_beside_the_parameter_what_is_wrong(form: Form) -> None:
+    form.open("record-renewal")
+    form.refused("'expires_on' is a required property")
+    form.open("monthly-reseller-report")
+    form.field("month").fill("2026-13")
+    form.refused("'2026-13' does not match")
+    form.open("deliver-outbox")
+    form.field("connections").fill("17")
+    form.refused("17 is greater than the maximum of 16")
+    form.open("place-hold")
+    form.type_json("until", '"2026-02-30"')
+    form.refused("'2026-02-30' does not match")
+    form.open("contact-customer")
+    form.type_json("channel", '"bulk"')
+    form.refused("'bulk' is not one of ['single', 'contact']")
