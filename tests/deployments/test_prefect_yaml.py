@@ -1,11 +1,16 @@
 import json
 import re
-from datetime import date
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from inspect import Parameter, signature
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
 from prefect import Flow
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 
@@ -14,6 +19,7 @@ from deployments.run import names
 from flows.business_day import DAYS
 from lifecycle.rules.periods import PERIODIC
 from tasks.runs import PERSONAL_PARAMETERS
+from tests.forms import FORMS
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 SCHEDULES = [(deployment, schedule) for deployment in DEPLOYMENTS for schedule in deployment.get("schedules", [])]
@@ -44,6 +50,44 @@ def test_every_flow_says_what_it_does_and_what_each_parameter_means(deployment: 
     properties = parameter_schema(flow).properties
     assert flow.description
     assert [name for name, schema in properties.items() if not schema.get("description")] == []
+
+
+@each_deployment
+def test_every_deployment_is_described_and_marked_with_version_and_tags(deployment: dict[str, Any]) -> None:
+    assert deployment["description"].strip()
+    assert deployment["version"] == "{{ lifecycle.version }}"
+    assert len(deployment["tags"]) > 1
+
+
+@each_schedule
+def test_the_description_names_time_and_zone_of_a_schedule_which_the_ui_does_not(
+    deployment: dict[str, Any], schedule: dict[str, Any]
+) -> None:
+    minute, hour, *_ = schedule["cron"].split()
+    if hour != "*":
+        assert f"at {hour:0>2}:{minute:0>2} ({{{{ lifecycle.timezone }}}})" in deployment["description"]
+
+
+def test_the_form_of_every_deployment_is_filled_in_by_the_tests() -> None:
+    """In a browser they are: see tests/e2e/test_walk.py."""
+    assert names() == sorted(FORMS), "write a line into tests/forms.py: what an operator types in the form"
+
+
+@each_deployment
+def test_every_run_has_a_name_one_can_read(deployment: dict[str, Any]) -> None:
+    flow = flow_of(deployment)
+    defaults = {name: None if each.default is each.empty else each.default for name, each in flow_parameters(flow)}
+    given = defaults | FORMS[deployment["name"]]
+    run = FlowRun(flow_id=uuid4(), expected_start_time=datetime(2026, 10, 25, 4, 35, tzinfo=UTC))
+    with FlowRunContext.model_construct(flow=flow, flow_run=run, parameters=given):
+        named = flow.flow_run_name
+        name = named() if callable(named) else str(named).format_map(given)
+    assert re.match(rf"{deployment['name']} \S", name)
+    assert not re.search(r"None|False|True|[{}]", name)
+
+
+def flow_parameters(flow: Flow[..., Any]) -> Iterable[tuple[str, Parameter]]:
+    return signature(flow.fn).parameters.items()
 
 
 @each_deployment

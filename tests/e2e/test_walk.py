@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
-import yaml
 from playwright.sync_api import Locator, Page, expect
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolUpdate
@@ -16,55 +15,9 @@ from prefect.client.schemas.responses import DeploymentResponse
 from deployments import deploy, launcher
 from lifecycle.persistence import database
 from tests import cast
-
-ALL_SEGMENT: dict[str, list[str]] = {
-    "reseller": [], "product": [], "policy": [], "status": [], "language": [], "country": [],
-}  # fmt: skip
-
-FORMS: dict[str, dict[str, Any]] = {
-    "monthly-reseller-report": {"month": "2026-10", "skip_empty": True},
-    "daily-expiry-sweep": {"business_date": "2026-10-01", "dry_run": True},
-    "billing-card-run": {"customers": "C1,C2"},
-    "consent-renewal": {},
-    "record-renewal": {"subscription": "S1", "expires_on": "2027-01-31"},
-    "deliver-outbox": {"connections": 2},
-    "process-unsubscribes": {},
-    "associate-customer": {"reseller": "R1", "customer": "C1", "action": "dissociate", "on": "2026-10-01"},
-    "contact-customer": {"customer": "C1", "channel": "contact", "operator": "OP1"},
-    "import-records": {"path": "/srv/import"},
-    "open-cards-report": {"on": "2026-10-01"},
-    "consent-report": {},
-    "payment-import": {"path": "/srv/bank/october.xml"},
-    "record-consent": {"customer": "C1", "consent_type": "news", "operator": "OP1", "granted_on": "2026-10-01"},
-    "record-objection": {"customer": "C1", "channel": "bulk", "objected_on": "2026-10-01", "operator": "OP1"},
-    "set-contact-switch": {"channel": "single", "asks": False, "operator": "OP1"},
-    "mailing-run": {
-        "mailing": "spring",
-        "segment": ALL_SEGMENT | {"policy": ["membership"], "status": ["suspended"], "language": ["el"]},
-    },
-    "place-hold": {"customer": "C1", "reason": "audit", "until": "2027-01-31", "operator": "OP1"},
-    "appointments-report": {"from_date": "2026-01-01", "to_date": "2026-06-30"},
-    "gdpr-erasure-batch": {"preset": "2 years"},
-    "erasure-upkeep": {"dry_run": True},
-    "withdrawal-report": {"from_date": "2026-01-01", "to_date": "2026-06-30"},
-    "membership-withdrawal": {
-        "customer": "C1",
-        "memberships": "M1, M2",
-        "action_type": "WALK",
-        "withdrawal_date": "2026-10-31",
-        "operator": "WALK",
-    },
-    "charge-run": {"dry_run": True},
-    "settle-instalment": {"subscription": "M1", "due_on": "2026-10-01", "outcome": "returned", "operator": "OP1"},
-}
-"""What is typed and chosen in each deployment's form; all else is left as the form offers it."""
+from tests.forms import FORMS
 
 pytestmark = pytest.mark.browser
-
-
-def test_the_form_of_every_deployment_is_walked_through() -> None:
-    deployed = {each["name"] for each in yaml.safe_load((deploy.ROOT / "prefect.yaml").read_text())["deployments"]}
-    assert deployed == FORMS.keys(), "write into FORMS what an operator types in the form of each deployment"
 
 
 @pytest.fixture(scope="module")
