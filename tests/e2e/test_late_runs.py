@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.runtime import flow_run
 from prefect.states import Pending
 from sqlalchemy import text
 
@@ -50,7 +51,7 @@ def scheduled(monkeypatch: pytest.MonkeyPatch) -> Callable[[Flow, datetime], Sum
     """Runs a flow now that was scheduled for then."""
 
     def begin(flow: Flow, then: datetime) -> Summary:
-        monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__SCHEDULED_START_TIME", then.isoformat())
+        monkeypatch.setitem(flow_run.FIELDS, "scheduled_start_time", lambda: then)
         return flow()
 
     return begin
