@@ -117,6 +117,7 @@ def deploy() -> None:
 @app.command
 def run(
     flow: str,
+    /,  # `--flow` is a parameter of a flow
     *parameters: Annotated[str, Parameter(allow_leading_hyphen=True)],
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:

@@ -21,7 +21,7 @@ from prefect.deployments import run_deployment
 ENDED = {"Completed", "Failed", "Crashed", "Cancelled"}
 
 
-def run(flow: str, **parameters: Any) -> FlowRun:
+def run(flow: str, /, **parameters: Any) -> FlowRun:
     """Run a deployment and wait for its end."""
     done: Any = run_deployment(
         f"{flow}/{flow}", parameters=parameters, timeout=240, poll_interval=0.5, as_subflow=False
@@ -30,7 +30,7 @@ def run(flow: str, **parameters: Any) -> FlowRun:
     return done  # type: ignore[no-any-return]
 
 
-def start(client: SyncPrefectClient, flow: str, **parameters: Any) -> UUID:
+def start(client: SyncPrefectClient, flow: str, /, **parameters: Any) -> UUID:
     """Start a run of a deployment, which then goes on by itself."""
     deployment = client.read_deployment_by_name(f"{flow}/{flow}")
     return client.create_flow_run_from_deployment(deployment.id, parameters=parameters).id

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.cli import app
 from tests.receiver import SECRET as KEY
 from tests.receiver import receiver
 
@@ -102,3 +103,8 @@ def test_check_asks_the_server_it_is_told_of_and_says_who_is_told_alarms() -> No
     assert "alarms       ok    Slack\n" in done.stdout
     assert SECRET not in done.stdout + done.stderr
     assert "FAIL  http://127.0.0.1:1/api does not answer" in done.stdout
+
+
+def test_a_flow_may_have_a_parameter_that_is_called_flow() -> None:
+    _, bound, _ = app.parse_args(["run", "backfill", "--flow", "consent-report", "--from_date", "2026-01-01"])
+    assert bound.args == ("backfill", "--flow", "consent-report", "--from_date", "2026-01-01")
