@@ -106,7 +106,8 @@ def crash_what_never_began() -> AutomationCore:
             match=_RUN,
             match_related=_TAGGED,
             for_each={"prefect.resource.id"},
-            after={"prefect.flow-run.Pending"},
+            # It is pending under two names, one after the other.
+            after={"prefect.flow-run.Pending", "prefect.flow-run.Submitting"},
             expect={"prefect.flow-run.*"},
             within=BEGINNING,
         ),

@@ -13,11 +13,12 @@ from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.events.related import tags_as_related_resources
 from prefect.events.schemas.automations import AutomationCore
-from prefect.states import Crashed, Failed, Running, Suspended
+from prefect.states import Crashed, Failed, Pending, Running, Suspended
 from pydantic import SecretStr
 
 from deployments import automations, deploy
 from tasks.runs import LEAVES
+from tests.operations import state_reached
 from tests.smtp import Inbox, mail_server
 
 FLOW = "import-records"
@@ -135,24 +136,29 @@ def test_a_run_that_failed_crashed_or_waits_is_told_once_without_what_was_typed(
     assert MARKER not in str(told.received)
 
 
-def test_a_run_that_falls_silent_has_crashed_and_one_that_waits_has_not(
+def test_a_run_that_falls_silent_or_never_begins_has_crashed_and_one_that_waits_has_not(
     client: SyncPrefectClient, begin: Callable[[str], UUID]
 ) -> None:
-    silent = automations.crash_the_silent()
-    silent.name = "lifecycle: silent for ten seconds"
-    silent.trigger.within = timedelta(seconds=10)  # type: ignore[union-attr] # the least that Prefect allows
-    client.create_automation(AutomationCore.model_validate(silent.model_dump()))
-    died, waits = begin("one-that-died"), begin("one-that-waits")
+    died, waits, taken = begin("one-that-died"), begin("one-that-waits"), begin("one-that-was-taken")
+    for soon in (automations.crash_the_silent(), automations.crash_what_never_began()):
+        values = soon.model_dump()
+        values["name"] += " soon"
+        values["trigger"]["within"] = timedelta(seconds=10)  # the least that Prefect allows
+        values["trigger"]["match"] = {
+            "prefect.resource.id": [f"prefect.flow-run.{run}" for run in (died, waits, taken)]
+        }
+        client.create_automation(AutomationCore.model_validate(values))
 
     _emit(automations.HEARTBEAT, died)
     set_state(client, waits, Suspended(timeout_seconds=60))
     _emit(automations.HEARTBEAT, waits)  # the last one is late
+    time.sleep(1)  # the server looks at what comes at the same moment in any order
     _emit(LEAVES, waits)
+    set_state(client, taken, Pending())
+    set_state(client, taken, Pending(name="Submitting"))
 
-    deadline = time.monotonic() + 40
-    while client.read_flow_run(died).state_name == "Running" and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert client.read_flow_run(died).state_name == "Crashed"
+    for run in (died, taken):
+        assert state_reached(client, run, seconds=40) == "Crashed"
     assert client.read_flow_run(waits).state_name == "Suspended"
     automations.apply(client, None)
     assert ours(client) == ALWAYS
