@@ -12,7 +12,11 @@ from tasks.health import FLOW, missed, sizes, waiting
 from tasks.runs import recorded
 
 
-@flow(name="health", result_serializer="json")
+def _run_name() -> str:
+    return f"{FLOW} {scheduled_day()}"
+
+
+@flow(name=FLOW, flow_run_name=_run_name, result_serializer="json")
 def health() -> Summary:
     """Fail where a person is needed, and say why, since when, and what to do.
 

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from flows.business_day import refuse_ahead, scheduled_day
 from lifecycle.rules.records import start_of_day
@@ -12,7 +13,11 @@ from tasks.housekeeping import clear_attempts, clear_prefect, clear_runs, compar
 from tasks.runs import recorded
 
 
-@flow(name="housekeeping", result_serializer="json")
+def _run_name() -> str:
+    return f"housekeeping {flow_run.parameters['business_date'] or scheduled_day()}"
+
+
+@flow(name="housekeeping", flow_run_name=_run_name, result_serializer="json")
 def housekeeping(business_date: date | None = None, dry_run: bool = False) -> Summary:
     """Remove what is older than LIFECYCLE_RETENTION__… days, and nothing that anything rests on.
 

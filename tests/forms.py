@@ -41,5 +41,9 @@ FORMS: dict[str, dict[str, Any]] = {
     },
     "charge-run": {"dry_run": True},
     "settle-instalment": {"subscription": "M1", "due_on": "2026-10-01", "outcome": "returned", "operator": "OP1"},
+    "backfill": {"flow": "monthly-reseller-report", "from_month": "2026-01", "to_month": "2026-03", "which": "failed"},
+    "make-up": {"dry_run": True},
+    "health": {},
+    "housekeeping": {"dry_run": True},
 }
 """By deployment, what is typed and chosen in its form; all else is left as the form offers it."""
