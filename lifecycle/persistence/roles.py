@@ -68,7 +68,8 @@ DECLARED = {
     "customers": Declared(KEEPS, READS, READS),
     "associations": Declared(ADDS, READS, READS),
     "products": Declared(KEEPS, READS, READS),
-    "mandates": Declared(KEEPS, NOTHING, May(but=("token",))),
+    # An acknowledgement of a withdrawal says by what was charged, not from which account.
+    "mandates": Declared(KEEPS, May(but=("holder", "iban", "bic", "token")), May(but=("token",))),
     "subscriptions": Declared(KEEPS, READS, READS),
     "terms": Declared(ADDS, READS, READS),
     "runs": Declared(ENDS, May(adds=True, changes=("outcome", "business_date", "counts", "finished_at")), READS),
