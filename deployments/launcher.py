@@ -155,7 +155,7 @@ def running(settings: Settings, port: int) -> Iterator[Running]:
         api = env["PREFECT_API_URL"]
         stack.enter_context(_recorded(settings, api))
         deploy.apply(env)
-        name = stack.enter_context(_named(settings, None))
+        name = stack.enter_context(named(settings, None))
         started = stack.enter_context(worker(env, name, log_file(settings, "worker")))
         yield Running(env["PREFECT_UI_URL"], api, {"server": process, "worker": started})
 
@@ -180,7 +180,7 @@ def another_worker(settings: Settings, name: str | None) -> Iterator[tuple[str, 
     os.environ.update(env)
     if not deploy.has_pool(api):
         raise StartError(f"{api} has no work pool {deploy.POOL!r} yet: run `lifecycle deploy`")
-    with _named(settings, name) as own, worker(env, own, None) as process:
+    with named(settings, name) as own, worker(env, own, None) as process:
         yield own, Running(env["PREFECT_UI_URL"], api, {"worker": process})
 
 
@@ -200,7 +200,7 @@ def worker(env: dict[str, str], name: str, log: Path | None) -> Iterator[subproc
 
 
 @contextmanager
-def _named(settings: Settings, wanted: str | None) -> Iterator[str]:
+def named(settings: Settings, wanted: str | None) -> Iterator[str]:
     """Hold a worker's name: that of no other on this machine, whose runs it would take for its own.
 
     The first one that is free: a worker that is started again is its own successor.

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -113,6 +114,22 @@ def test_an_inbox_needs_the_secret_that_signs_what_arrives_there(
 ) -> None:
     monkeypatch.setenv("LIFECYCLE_UNSUBSCRIBE_INBOX", url)
     assert complaints(capsys)[-1] == "LIFECYCLE_UNSUBSCRIBE_SECRET: missing; LIFECYCLE_UNSUBSCRIBE_INBOX needs it"
+
+
+def test_dask_needs_an_address_and_what_it_is_made_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIFECYCLE_TASK_RUNNER", "dask")
+    assert complaints(capsys) == ["LIFECYCLE_DASK_ADDRESS: missing; LIFECYCLE_TASK_RUNNER=dask needs it"]
+    for wrong in ("dask.example.com:8786", "tcp://dask.example.com", "tcp://h:99999", "http://h:8786"):
+        monkeypatch.setenv("LIFECYCLE_DASK_ADDRESS", wrong)
+        [complaint] = complaints(capsys)
+        assert complaint.startswith("LIFECYCLE_DASK_ADDRESS: expected tcp://host:port")
+    monkeypatch.setenv("LIFECYCLE_DASK_ADDRESS", "tcp://dask.example.com:8786")
+    assert read_settings().dask_address == "tcp://dask.example.com:8786"
+    monkeypatch.setitem(sys.modules, "prefect_dask", None)
+    [complaint] = complaints(capsys)
+    assert complaint.endswith('pip install "lifecycle[dask]"')
 
 
 @pytest.mark.parametrize("share", ["-0.01", "1.01", "2 %"])

@@ -18,7 +18,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.states import Running
 
-from deployments import launcher
+from deployments import deploy, launcher
 from lifecycle.settings import Settings
 
 
@@ -61,13 +61,43 @@ def migrated_home(home: Path, running: launcher.Running, server_home: Path) -> P
     return home
 
 
+def run_of(client: SyncPrefectClient, worker: str) -> UUID:
+    """A run that a worker of that name has taken."""
+    deployment = client.read_deployment_by_name("import-records/import-records")
+    run = client.create_flow_run_from_deployment(deployment.id, parameters={"path": "absent"}, state=Running())
+    client.update_flow_run_labels(run.id, {"prefect.worker.name": worker})
+    return run.id
+
+
 @pytest.fixture
 def abandoned_run(client: SyncPrefectClient) -> Iterator[UUID]:
     """A run that its worker left behind when it was stopped."""
-    deployment = client.read_deployment_by_name("import-records/import-records")
-    run = client.create_flow_run_from_deployment(deployment.id, parameters={"path": "absent"}, state=Running())
-    yield run.id
-    client.delete_flow_run(run.id)
+    run = run_of(client, socket.gethostname())
+    yield run
+    client.delete_flow_run(run)
+
+
+def test_a_worker_that_starts_again_says_of_its_own_dead_runs_alone_that_they_crashed(
+    client: SyncPrefectClient, prefect_api: str
+) -> None:
+    dead, alive, others = (run_of(client, name) for name in ("mine", "mine", "theirs"))
+    with subprocess.Popen(["sleep", "60"], env={"PREFECT__FLOW_RUN_ID": str(alive)}) as outlived:
+        deploy.crash_abandoned_runs(prefect_api, "mine")
+        outlived.kill()
+    states = [client.read_flow_run(run).state_name for run in (dead, alive, others)]
+    for run in (dead, alive, others):
+        client.delete_flow_run(run)
+    assert states == ["Crashed", "Running", "Running"]
+
+
+def test_a_name_is_one_workers_on_this_machine(tmp_path: Path) -> None:
+    settings, host = Settings(home=tmp_path), socket.gethostname()
+    with launcher.named(settings, None) as first, launcher.named(settings, None) as second:
+        assert (first, second) == (host, f"{host}-2")
+        with pytest.raises(launcher.StartError, match="runs here already"), launcher.named(settings, host):
+            pass
+    with launcher.named(settings, None) as again:
+        assert again == host
 
 
 def test_everything_starts_is_found_by_other_shells_and_leaves_no_process_at_sigterm(
