@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from itertools import count
 from pathlib import Path
 from typing import IO
@@ -335,8 +336,9 @@ def unusable(api: str) -> str | None:
     try:
         _get(f"{api}/admin/version")
     except HTTPError as error:
-        refused = "refuses PREFECT_API_AUTH_STRING" if "PREFECT_API_AUTH_STRING" in os.environ else "asks for a login"
-        why = f"{refused}: set it to user:password" if error.code == 401 else f"answers {error.code}"
+        login = "PREFECT_API_AUTH_STRING, which is user:password"
+        verb = "refuses" if "PREFECT_API_AUTH_STRING" in os.environ else "asks for"
+        why = f"{verb} {login}" if error.code == HTTPStatus.UNAUTHORIZED else f"answers {error.code}"
         return f"{api} {why}"
     except (OSError, ValueError):
         return f"{api} does not answer"
