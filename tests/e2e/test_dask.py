@@ -62,4 +62,4 @@ def test_a_sweep_and_a_billing_run_on_two_processes_end_as_in_threads(
                 assert swept_and_billed(business) == in_threads
             database.configured().dispose()
             database.engine.cache_clear()
-    assert all(len(rows) > 20 for rows in in_threads.values())
+    assert all(in_threads.values())

@@ -94,7 +94,7 @@ def test_late_runs_that_begin_all_at_once_remind_and_warn_once_and_cut_nobody_of
     }
 
     assert ended == {6: [True, True], 0: [False, False], 14: [True, True], 3: [True, True]}
-    assert sent() == {}
+    assert sent() == {"billing-card": 1, "card-reminder": 1, "expired-3-months": 2}
     assert rows("SELECT DISTINCT business_date FROM messages WHERE kind <> 'billing-card'") == [(today,)]
     assert rows("SELECT count(*) FROM transitions WHERE to_status <> 'active'") == [(0,)]
     assert [
