@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, select, update
 
 from lifecycle.persistence.tables import runs
 from lifecycle.rules.periods import Ran
@@ -64,10 +64,20 @@ def counts(db: Connection, prefect_id: UUID) -> dict[str, int]:
 
 
 def of_periods(db: Connection, flow: str, first: date) -> list[Ran]:
-    """The flow's runs for whole periods from `first` on, oldest first; dry runs are none."""
+    """The flow's runs for whole periods from `first` on, oldest first; dry runs are none.
+
+    One that has waited for a person is none any more once it goes on: how that ends is another record's.
+    """
+    later = runs.alias()
+    goes_on = exists().where(
+        later.c.flow == flow,
+        later.c.prefect_flow_run_id == runs.c.prefect_flow_run_id,
+        later.c.started_at > runs.c.started_at,
+    )
     records = (
         select(runs.c.business_date, runs.c.outcome, runs.c.started_at)
         .where(runs.c.flow == flow, runs.c.business_date >= first, runs.c.whole, ~runs.c.dry_run)
+        .where((runs.c.outcome != "waiting") | ~goes_on)
         .order_by(runs.c.started_at)
     )
     return [Ran(*row) for row in db.execute(records)]

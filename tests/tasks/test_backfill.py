@@ -4,7 +4,7 @@ import csv
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import get_args
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -30,10 +30,12 @@ def test_the_form_offers_every_flow_that_runs_by_the_calendar() -> None:
     assert set(get_args(Periodic)) == set(PERIODIC)
 
 
-def ran(flow: str, day: date, outcome: str, *, dry_run: bool = False, whole: bool = True) -> None:
+def ran(
+    flow: str, day: date, outcome: str, *, dry_run: bool = False, whole: bool = True, prefect_id: UUID | None = None
+) -> None:
     summary = Summary(flow, day, dry_run, uuid4())
     with transaction() as db:
-        runs.start(db, summary.run_id, flow, day, dry_run=dry_run, prefect_id=None, whole=whole)
+        runs.start(db, summary.run_id, flow, day, dry_run=dry_run, prefect_id=prefect_id, whole=whole)
         runs.finish(db, summary, outcome)
 
 
@@ -61,6 +63,14 @@ def test_of_what_acts_one_run_is_enough_and_none_after_a_later_one(home: Path) -
     assert choose.fn("daily-expiry-sweep", asked, Which.MISSING).to_run == [asked[-1]]
     ran("daily-expiry-sweep", date(2026, 3, 9), "completed")
     assert choose.fn("daily-expiry-sweep", asked, Which.MISSING).to_run == []
+
+
+def test_what_a_person_let_go_on_and_then_died_is_missing_again(home: Path) -> None:
+    day, run = date(2026, 3, 1), uuid4()
+    ran("daily-expiry-sweep", day, "waiting", prefect_id=run)
+    assert choose.fn("daily-expiry-sweep", [day], Which.MISSING).to_run == []
+    ran("daily-expiry-sweep", day, "crashed", prefect_id=run)
+    assert choose.fn("daily-expiry-sweep", [day], Which.MISSING).to_run == [day]
 
 
 @pytest.fixture
