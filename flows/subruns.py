@@ -34,10 +34,10 @@ _POLL_SECONDS = 1.0
 _UNDER_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED)
 
 
-def run_in_order(summary: Summary, flow: str, periods: Sequence[date], *, tag: str) -> bool:
+def run_in_order(summary: Summary, flow: str, periods: Sequence[date], *, tag: str) -> None:
     """Run that flow's deployment once for each of `periods`, each after the one before it has ended.
 
-    False: one did not complete, or waits for a person; those after it are not begun, and the summary's run fails.
+    Where one does not complete, or waits for a person, those after it are not begun, and the summary's run fails.
 
     The runs carry `tag`. One that a former run under this tag has started for a period and that is still under way,
     since its parent died, is waited for instead of starting another: no two runs may use a tag at once.
@@ -50,7 +50,7 @@ def run_in_order(summary: Summary, flow: str, periods: Sequence[date], *, tag: s
         BadInput: On the command line, where no worker would run them.
     """
     if not periods:
-        return True
+        return
     if not deployment.id:  # on the command line; a worker has started us otherwise
         _refuse_without_worker(flow)
     table = Table(f"Runs of {flow}", ("period", "outcome", "run"), [])
@@ -67,9 +67,8 @@ def run_in_order(summary: Summary, flow: str, periods: Sequence[date], *, tag: s
             summary.failed.add(outcome)
             summary.counts[NOT_BEGUN] += len(periods) - number
             summary.notes.append(_what_to_do(run.name, outcome))
-            return False
+            return
         update_progress_artifact(progress, 100 * number / len(periods))
-    return True
 
 
 def _refuse_without_worker(flow: str) -> None:
