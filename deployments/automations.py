@@ -76,7 +76,6 @@ def _wanted(url: SecretStr | None) -> Iterator[AutomationCore]:
 
 def crash_the_silent() -> AutomationCore:
     """A run whose heartbeats stop without an end has no process any more: it has crashed."""
-
     ends = ("Completed", "Failed", "TimedOut", "Crashed", "Cancelled", "Cancelling", "Suspended", "Paused")
     return _automation(
         "silent",
@@ -163,13 +162,11 @@ def tell_people(block: UUID) -> Iterator[AutomationCore]:
 
 
 def _automation(name: str, description: str, trigger: EventTrigger, action: ActionTypes) -> AutomationCore:
-
     return AutomationCore(name=PREFIX + name, description=description, enabled=True, trigger=trigger, actions=[action])
 
 
 def _state(*names: str, for_each: str = "", within: timedelta = timedelta(0)) -> EventTrigger:
     """A run of ours comes into one of these states: once `within` that time, for each value of that label."""
-
     return EventTrigger(
         posture=Posture.Reactive,
         match=_RUN,
@@ -181,7 +178,6 @@ def _state(*names: str, for_each: str = "", within: timedelta = timedelta(0)) ->
 
 
 def _no_worker() -> EventTrigger:
-
     return EventTrigger(
         posture=Posture.Reactive,
         match={"prefect.resource.id": "prefect.work-pool.*", "prefect.resource.name": POOL},
@@ -205,7 +201,6 @@ def _as_text(url: str) -> str:
 
 
 def _forget_address(client: SyncPrefectClient) -> None:
-
     try:
         block = client.read_block_document_by_name(BLOCK, SlackWebhook.get_block_type_slug())
     except ObjectNotFound:

@@ -62,7 +62,7 @@ def backfill(
         from_month: The first month, as YYYY-MM, of a flow that runs by the month.
         to_month: The last month. Empty: the month before this one.
         from_date: The first day, of a flow that runs by the day.
-        to_date: The last day. None: yesterday.
+        to_date: The last day. Empty: yesterday.
         which: Periods without a successful run (missing), those whose runs failed or died (failed), or all of them,
             for what acts only in a dry run.
         dry_run: Only list what would be run, and how the last runs of these periods ended.

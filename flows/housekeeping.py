@@ -29,7 +29,7 @@ def housekeeping(business_date: date | None = None, dry_run: bool = False) -> Su
     - No personal data is in the figures. What Prefect's events hold goes after a week, by Prefect's own doing.
 
     Args:
-        business_date: The day from which ages are counted. None: the day for which the run was scheduled.
+        business_date: The day from which ages are counted. Empty: the day for which the run was scheduled.
         dry_run: Only say how many there are.
     """
     day = business_date or scheduled_day()

@@ -123,8 +123,7 @@ def recorded(flow: str, business_date: date, *, dry_run: bool, whole: bool = Tru
 
     A run that waits for a person ends its row as waiting, and has another one when it goes on. The summary is published
     as an artifact without a key: with one, Prefect would copy it into its events. Raises RunFailed at the end where
-    items failed. A process that is killed leaves the row as running; `settle`
-    says later that it crashed.
+    items failed. A process that is killed leaves the row as running; `settle` says later that it crashed.
     """
     summary = Summary(flow, business_date, dry_run, uuid4())
     prefect_id = UUID(flow_run.id) if flow_run.id else None

@@ -18,8 +18,7 @@ class Summary:
     """One run's result, filled while it works.
 
     `counts` are figures by reason. `failed` are the reasons among them for which the run must end as failed, so that
-    somebody looks. `images` are titles and SVG. A `superseded` run has left everything to that
-    of a later day.
+    somebody looks. `images` are titles and SVG. A `superseded` run has left everything to that of a later day.
     """
 
     flow: str
