@@ -98,7 +98,8 @@ def worker(*, name: Annotated[str | None, Parameter(validator=_file_name)] = Non
     Parameters
     ----------
     name
-        Under which the Prefect UI shows it; by default the host's, with a number where a worker here has it.
+        Under which the Prefect UI shows it, one of its own; by default the host's, with a number where a worker here
+        has it.
     """
     configured = read_settings()
     _ready_database()
