@@ -56,12 +56,13 @@ def apply(environment: Mapping[str, str], file: Path = ROOT / "prefect.yaml") ->
 
     with _client(environment["PREFECT_API_URL"]) as client:
         _ensure_pool(client)
-        before = _ours(client)
+        before, switched_off = _ours(client), _switched_off(client)
         _prefect_deploy(environment, file)
         _show_calendars(client)
         offer_choices(client)
         _prune(client, file)
         _pause_again(client, before)
+        _switch_off_again(client, switched_off)
         automations.apply(client, Settings().alarm_url)
 
 
@@ -224,3 +225,14 @@ def _pause_again(client: "SyncPrefectClient", before: "dict[str, DeploymentRespo
         for schedule in deployment.schedules:
             if schedule.active and schedule.slug in inactive:
                 client.update_deployment_schedule(deployment.id, schedule.id, active=False)
+
+
+def _switched_off(client: "SyncPrefectClient") -> set[str]:
+    return {automation.name for automation in client.read_automations() if not automation.enabled}
+
+
+def _switch_off_again(client: "SyncPrefectClient", names: set[str]) -> None:
+    """Prefect makes the triggers of deployments anew, switched on."""
+    for automation in client.read_automations():
+        if automation.enabled and automation.name in names:
+            client.pause_automation(automation.id)

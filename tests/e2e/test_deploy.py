@@ -16,6 +16,7 @@ from prefect.client.schemas.filters import FlowRunFilterStateType as StateType
 from prefect.client.schemas.objects import StateType as State
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.events.schemas.automations import Automation
 
 from deployments import deploy
 
@@ -110,10 +111,16 @@ def state(client: SyncPrefectClient) -> dict[str, Any]:
     }
 
 
+def automation(client: SyncPrefectClient, name: str) -> Automation:
+    [found] = client.read_automations_by_name(name)
+    return found
+
+
 def test_deploying_again_changes_nothing_and_leaves_paused_what_operators_paused(client: SyncPrefectClient) -> None:
     report, delivery = deployments(client)["monthly-reseller-report"], deployments(client)["deliver-outbox"]
     client.update_deployment_schedule(delivery.id, delivery.schedules[0].id, active=False)
     client.pause_deployment(report.id)
+    client.pause_automation(automation(client, "make-up when a worker starts").id)
     before = state(client)
 
     deploy.apply(os.environ)
@@ -121,7 +128,10 @@ def test_deploying_again_changes_nothing_and_leaves_paused_what_operators_paused
     assert state(client) == before
     assert not deployments(client)["deliver-outbox"].schedules[0].active
     assert deployments(client)["monthly-reseller-report"].paused
+    assert not automation(client, "make-up when a worker starts").enabled
+    assert automation(client, "make-up when a run has crashed").enabled
 
+    client.resume_automation(automation(client, "make-up when a worker starts").id)
     client.resume_deployment(report.id)
     client.update_deployment_schedule(delivery.id, delivery.schedules[0].id, active=True)
 
