@@ -151,8 +151,8 @@ def recorded(flow: str, business_date: date, *, dry_run: bool, whole: bool = Tru
 def settle() -> Counter[str]:
     """Say of runs in our table whose process died that they crashed. Returns how many, by flow.
 
-    Prefect knows of it, or does not know the run: it belonged to a server for one command, which is long gone after a
-    day.
+    Prefect knows of it; or nobody watches the run, as it was started by a command, maybe with a server of its own: that
+    is over after a day.
     """
     with transaction() as db:
         open_runs = runs.unfinished(db)
@@ -165,12 +165,13 @@ def settle() -> Counter[str]:
 
 def _died(client: SyncPrefectClient, run: runs.Unfinished) -> bool:
     try:
-        state = client.read_flow_run(run.prefect_id).state if run.prefect_id else None
+        known = client.read_flow_run(run.prefect_id) if run.prefect_id else None
     except ObjectNotFound:
-        state = None
-    if state is None:
-        return run.started_at < datetime.now(UTC) - timedelta(days=1)
-    return state.is_final()
+        known = None
+    if known and known.state and known.state.is_final():
+        return True
+    watched = known and known.deployment_id
+    return not watched and run.started_at < datetime.now(UTC) - timedelta(days=1)
 
 
 def _close(summary: Summary, outcome: str) -> None:

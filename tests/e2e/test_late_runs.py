@@ -10,14 +10,15 @@ from uuid import uuid4
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.runtime import flow_run
-from prefect.states import Pending
-from sqlalchemy import text
+from prefect.states import Crashed, Pending, Running
+from sqlalchemy import insert, text
 
 from flows.billing_card_run import billing_card_run
 from flows.charge_run import charge_run
 from flows.consent_renewal import consent_renewal
 from flows.daily_expiry_sweep import daily_expiry_sweep
 from flows.monthly_reseller_report import monthly_reseller_report
+from lifecycle.persistence import tables
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.subscription_status import GIVEN, Learned, refresh
 from lifecycle.rules.calendar import add_months, first_of_month
@@ -25,6 +26,7 @@ from lifecycle.rules.periods import PERIODIC
 from lifecycle.rules.runs import Summary
 from lifecycle.settings import settings
 from tasks.make_up import look
+from tasks.runs import settle
 from tests import cast
 from tests.billing import IBAN, hold, rows
 
@@ -84,6 +86,8 @@ def test_late_runs_that_begin_all_at_once_remind_and_warn_once_and_cut_nobody_of
     licence("LATE", add_months(today - timedelta(days=4), -6))  # of which nobody was warned when it was time
     billing_card_run(business_date=today - timedelta(days=20))
     assert sent() == {"billing-card": 1}
+    for flow in ("daily-expiry-sweep", "billing-card-run"):
+        record(flow, today - timedelta(days=20))
 
     ended = {
         days: [
@@ -200,3 +204,33 @@ def test_what_prefect_is_about_to_run_is_left_to_it(client: SyncPrefectClient) -
         assert missing(datetime.now(UTC)) == []
     finally:
         client.delete_flow_run(on_its_way.id)
+
+
+def test_a_run_has_died_when_prefect_says_so_or_after_a_day_when_nobody_watches_it(client: SyncPrefectClient) -> None:
+    deployment = client.read_deployment_by_name("import-records/import-records")
+    ended = client.create_flow_run(charge_run, state=Crashed())
+    by_command = client.create_flow_run(charge_run, state=Running())
+    watched = client.create_flow_run_from_deployment(deployment.id, parameters={"path": "absent"}, state=Running())
+    began = {
+        "ended": (ended.id, 1),
+        "by command": (by_command.id, 25),
+        "by command, lately": (by_command.id, 23),
+        "watched": (watched.id, 25),
+        "unknown": (uuid4(), 25),
+        "unknown, lately": (uuid4(), 23),
+    }
+    now = datetime.now(UTC)
+    with transaction() as db:
+        for name, (run, hours) in began.items():
+            told = {"flow": name, "started_at": now - timedelta(hours=hours), "prefect_flow_run_id": run}
+            db.execute(insert(tables.runs).values(id=uuid4(), business_date=LAST_DAY, dry_run=False, **told))
+    try:
+        assert settle() == {"ended": 1, "by command": 1, "unknown": 1}
+    finally:
+        for each in (ended, by_command, watched):
+            client.delete_flow_run(each.id)
+    assert sorted(rows("SELECT flow FROM runs WHERE outcome = 'running'")) == [
+        ("by command, lately",),
+        ("unknown, lately",),
+        ("watched",),
+    ]
