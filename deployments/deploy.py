@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 POOL = "lifecycle"
 TAG = "lifecycle"
+DEPLOY_SECONDS = 600
 
 
 class DeployError(Exception):
@@ -162,16 +163,20 @@ def _ensure_pool(client: "SyncPrefectClient") -> None:
 
 def _prefect_deploy(environment: Mapping[str, str], file: Path) -> None:
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
-    done = subprocess.run(  # noqa: S603 - our own interpreter and file
-        command,
-        cwd=ROOT,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and file
+            command,
+            cwd=ROOT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=DEPLOY_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise DeployError(f"`prefect deploy` has not ended after {DEPLOY_SECONDS} s; is the server well?") from None
     if done.returncode:
         raise DeployError(done.stdout)
 

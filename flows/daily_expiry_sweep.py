@@ -112,7 +112,8 @@ def _decided(summary: Summary, plan: Plan) -> Plan | None:
     approval = suspend_flow_run(
         wait_for_input=Approval.with_initial_data(
             description=f"The brake holds plan `{plan.digest}` for {plan.business_date}: it would cut off "
-            f"**{summary.counts['held by brake']}** subscriptions.\n\n"
+            # A run that died after it had written its plan knows no figures when it is started again.
+            f"**{summary.counts['held by brake'] or 'too many'}** subscriptions.\n\n"
             # No more than lets the form below be seen.
             + "".join(f"- {what}: {n}\n" for what, n in sorted(summary.counts.items()) if what.startswith(PLANNED))
             + "\nBy product, with all else, it is in the summary among this run's artifacts."
