@@ -42,7 +42,8 @@ class RunFailed(Exception):
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary
-        super().__init__(f"{summary.failures} failed: {dict(summary.counts)}")
+        why = ", ".join(f"{reason} {summary.counts[reason]}" for reason in sorted(summary.failed))
+        super().__init__(f"{summary.failures} failed: {why}")
 
 
 class WaitsForPerson(Exception):

@@ -138,6 +138,7 @@ def test_health_completes_until_a_person_is_needed_and_then_says_for_what(
         health()
     summary = error.value.summary
     assert summary.failures == summary.counts[Matter.FAILED] == 2
+    assert str(error.value) == "2 failed: messages that could not be delivered 2"
     with transaction() as db:
         kept = text("SELECT outcome, prefect_flow_run_id FROM runs WHERE id = :id")
         outcome, run = db.execute(kept, {"id": summary.run_id}).one()
