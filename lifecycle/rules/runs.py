@@ -42,7 +42,9 @@ class RunFailed(Exception):
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary
-        why = ", ".join(f"{reason} {summary.counts[reason]}" for reason in sorted(summary.failed))
+        why = ", ".join(
+            f"{reason} {summary.counts[reason]}" for reason in sorted(summary.failed) if summary.counts[reason]
+        )
         super().__init__(f"{summary.failures} failed: {why}")
 
 
