@@ -72,6 +72,7 @@ def jobs(home: Path, imported: Path) -> Iterator[Job]:
     yield from _memberships(imported / "memberships")
     yield from _erasure()
     yield Job("deliver-outbox", {}, "what was left to deliver")
+    yield Job("housekeeping", {}, "what is kept for a time only: nothing is old enough yet")
 
 
 def _licences(business: Path) -> Iterator[Job]:
@@ -90,6 +91,8 @@ def _licences(business: Path) -> Iterator[Job]:
     yield Job("monthly-reseller-report", {"month": "2019-09", "deliver": True}, "a past month, sent on request")
     yield Job("monthly-reseller-report", {"month": "2019-09", "deliver": True}, "the same again: nothing is sent twice")
     yield Job("monthly-reseller-report", {"month": LAST_MONTH, "deliver": True, "skip_empty": True}, "the month after")
+    past = {"flow": "monthly-reseller-report", "from_month": "2019-06", "to_month": "2019-09"}
+    yield Job("backfill", past, "past months that nobody has made yet: in order, as they were known then, not sent")
 
 
 def _contacts(home: Path) -> Iterator[Job]:
