@@ -1,4 +1,4 @@
-"""What the Prefect server does by itself: runs whose process died are said to have crashed, and people are told.
+"""Whom the Prefect server tells of runs that want a person.
 
 Only the server can: where no worker is left, none of our processes is there to say so. An automation is ours by how
 its name begins; those that `prefect.yaml` makes as triggers of deployments have other names and are left alone.
@@ -11,22 +11,15 @@ from uuid import UUID
 
 from prefect.blocks.notifications import SlackWebhook
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.objects import StateType
-from prefect.events.actions import ActionTypes, ChangeFlowRunState, SendNotification
+from prefect.events.actions import SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
 from pydantic import SecretStr
 
 from deployments.deploy import POOL, TAG
-from tasks.runs import LEAVES
 
 PREFIX = "lifecycle: "
 BLOCK = "lifecycle-alarm"
-HEARTBEAT = "prefect.flow-run.heartbeat"
-SILENCE = timedelta(seconds=100)
-"""Three heartbeats and a little: a run that was silent for so long has no process any more."""
-BEGINNING = timedelta(minutes=10)
-"""More than it takes to fetch an image and start a container."""
 
 _RUN = {"prefect.resource.id": "prefect.flow-run.*"}
 _TAGGED = {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"}
@@ -46,7 +39,8 @@ def apply(client: SyncPrefectClient, url: SecretStr | None) -> None:
     What is equal already is not touched: a change would make the server forget which runs it listens to. One that was
     switched off stays so. Without a URL nobody is told anything, and what told people before is removed.
     """
-    wanted = {automation.name: automation for automation in _wanted(url)}
+    told = tell_people(_keep_address(url)) if url else ()
+    wanted = {automation.name: automation for automation in told}
     for automation in client.read_automations():
         if not automation.name.startswith(PREFIX):
             continue
@@ -65,53 +59,6 @@ def apply(client: SyncPrefectClient, url: SecretStr | None) -> None:
 
 def _content(automation: AutomationCore) -> dict[str, object]:
     return automation.model_dump(include={"description", "trigger", "actions"})
-
-
-def _wanted(url: SecretStr | None) -> Iterator[AutomationCore]:
-    yield crash_the_silent()
-    yield crash_what_never_began()
-    if url:
-        yield from tell_people(_keep_address(url))
-
-
-def crash_the_silent() -> AutomationCore:
-    """A run whose heartbeats stop without an end has no process any more: it has crashed."""
-    ends = ("Completed", "Failed", "TimedOut", "Crashed", "Cancelled", "Cancelling", "Suspended", "Paused")
-    return _automation(
-        "silent",
-        "A run whose heartbeats stop has no process any more: its state becomes Crashed.",
-        EventTrigger(
-            posture=Posture.Proactive,
-            match=_RUN,
-            match_related=_TAGGED,
-            for_each={"prefect.resource.id"},
-            after={HEARTBEAT},
-            # A heartbeat can come after the state in which a run ends; one that waits for a person would be crashed.
-            # That it leaves comes after all heartbeats.
-            expect={HEARTBEAT, LEAVES, *(f"prefect.flow-run.{end}" for end in ends)},
-            within=SILENCE,
-        ),
-        ChangeFlowRunState(state=StateType.CRASHED, message="it was silent for too long: its process died"),
-    )
-
-
-def crash_what_never_began() -> AutomationCore:
-    """A run that a worker took and that does not begin: that worker died, and has no heartbeat to miss."""
-    return _automation(
-        "never began",
-        "A run that a worker took and that does not begin has no process: its state becomes Crashed.",
-        EventTrigger(
-            posture=Posture.Proactive,
-            match=_RUN,
-            match_related=_TAGGED,
-            for_each={"prefect.resource.id"},
-            # It is pending under two names, one after the other.
-            after={"prefect.flow-run.Pending", "prefect.flow-run.Submitting"},
-            expect={"prefect.flow-run.*"},
-            within=BEGINNING,
-        ),
-        ChangeFlowRunState(state=StateType.CRASHED, message="it did not begin: its worker died"),
-    )
 
 
 def tell_people(block: UUID) -> Iterator[AutomationCore]:
@@ -161,7 +108,7 @@ def tell_people(block: UUID) -> Iterator[AutomationCore]:
     )
 
 
-def _automation(name: str, description: str, trigger: EventTrigger, action: ActionTypes) -> AutomationCore:
+def _automation(name: str, description: str, trigger: EventTrigger, action: SendNotification) -> AutomationCore:
     return AutomationCore(name=PREFIX + name, description=description, enabled=True, trigger=trigger, actions=[action])
 
 

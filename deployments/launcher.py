@@ -67,8 +67,6 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "100",
         "PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "100",
-        # As often as Prefect allows: how soon `deployments.automations` finds that a process died.
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         # By default a run is called late after 15 s, as it is whenever all places are taken for a moment.
         "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "600",
         # Runs are removed by `housekeeping`. What it was interrupted in, or what came late, is found by the server.

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.business_day import scheduled_day, today
+from flows.business_day import now, scheduled_day, today
 from flows.subruns import run_in_order
 from lifecycle.rules.backfill import Wish, periods, unfit
 from lifecycle.rules.findings import BadInput
@@ -71,7 +71,7 @@ def backfill(
     with recorded("backfill", scheduled_day(), dry_run=dry_run) as summary:
         if findings := unfit(wish, today()):
             raise BadInput(findings)
-        summary.counts["runs found dead"] = settle().total()
+        summary.counts["runs found dead"] = settle(now()).total()
         asked = periods(wish, today())
         choice = choose(flow, asked, which)
         summary.counts["periods asked for"] = len(asked)

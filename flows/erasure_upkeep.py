@@ -1,4 +1,4 @@
-"""Sees to erasures and withdrawals whose run has ended in another way than it should."""
+"""Sees to runs that have ended in another way than they should, erasures and withdrawals above all."""
 
 from datetime import timedelta
 
@@ -12,9 +12,10 @@ from lifecycle.rules.erasure import Erasure, ErasureState
 from lifecycle.rules.runs import Summary
 from tasks.gdpr_erasure_batch import forget, has_ended, is_carried_out, unfinished
 from tasks.membership_withdrawal import refuse, unanswered
-from tasks.runs import blame, log, recorded
+from tasks.runs import blame, log, recorded, settle
 
 INTERRUPTED, OVER, FAILED = "interrupted", "over", "failed"
+DIED = "runs whose process died"
 UNANSWERED = "withdrawals that nobody answered, refused"
 
 
@@ -31,12 +32,15 @@ def erasure_upkeep(dry_run: bool = False) -> Summary:
     - What waits for too long lapses, and is removed.
     - A withdrawal whose run has ended unanswered is refused, and the operator's note forgotten.
     - Runs that wait, or carry out, are left alone.
+    - Any run whose process died, with its worker or its machine, is said to have crashed; `make-up` takes it up again.
 
     Args:
         dry_run: Only say how many there are.
     """
     with recorded("erasure-upkeep", scheduled_day(), dry_run=dry_run) as summary:
         summary.failed.add(FAILED)
+        if not dry_run:
+            summary.counts[DIED] = settle(now()).total()
         for each in unfinished():
             what = _standing(each)
             summary.counts[what] += 1

@@ -43,7 +43,7 @@ def make_up(dry_run: bool = False) -> Summary:
         dry_run: Start nothing; list what would be run.
     """
     with recorded("make-up", today(), dry_run=dry_run) as summary:
-        summary.counts["runs whose process died"] = settle().total()
+        summary.counts["runs whose process died"] = settle(now()).total()
         outlook = look(now())
         _describe(summary, outlook)
         if not dry_run:

@@ -4,24 +4,29 @@ import logging
 import sqlite3
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.events import emit_event
-from prefect.events.related import tags_as_related_resources
 from prefect.exceptions import ObjectNotFound, Pause
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Crashed
 
 from lifecycle.persistence import erasure_traces, runs
 from lifecycle.persistence.database import transaction
@@ -47,8 +52,10 @@ PERSONAL_PARAMETERS = {
 
 _RUNS_AT_ONCE = 200
 
-LEAVES = "lifecycle.flow-run.leaves"
-"""The event of a run that has nothing more to do in this process: it ends, or waits for a person."""
+BEGINNING = timedelta(minutes=10)
+"""More than it takes to fetch an image and start a container."""
+
+_UNDER_WAY = {StateType.PENDING, StateType.RUNNING, StateType.CANCELLING}
 
 
 def blank() -> None:
@@ -127,51 +134,64 @@ def recorded(flow: str, business_date: date, *, dry_run: bool, whole: bool = Tru
     """
     summary = Summary(flow, business_date, dry_run, uuid4())
     prefect_id = UUID(flow_run.id) if flow_run.id else None
-    with transaction() as db:
-        runs.start(db, summary.run_id, flow, business_date, dry_run=dry_run, prefect_id=prefect_id, whole=whole)
-    try:
-        yield summary
-    except (Pause, WaitsForPerson):
-        _close(summary, "waiting")
-        raise
-    except BadInput as error:
-        error.summary = summary
-        summary.notes.append("stopped by BadInput")
-        _close(summary, "refused")
-        raise
-    except BaseException as error:
-        summary.notes.append(f"stopped by {type(error).__name__}")
-        _close(summary, "failed")
-        raise
-    _close(summary, "failed" if summary.failures else "superseded" if summary.superseded else "completed")
+    with runs.alive(summary.run_id):
+        with transaction() as db:
+            runs.start(db, summary.run_id, flow, business_date, dry_run=dry_run, prefect_id=prefect_id, whole=whole)
+        try:
+            yield summary
+        except (Pause, WaitsForPerson):
+            _close(summary, "waiting")
+            raise
+        except BadInput as error:
+            error.summary = summary
+            summary.notes.append("stopped by BadInput")
+            _close(summary, "refused")
+            raise
+        except BaseException as error:
+            summary.notes.append(f"stopped by {type(error).__name__}")
+            _close(summary, "failed")
+            raise
+        _close(summary, "failed" if summary.failures else "superseded" if summary.superseded else "completed")
     if summary.failures:
         raise RunFailed(summary)
 
 
-def settle() -> Counter[str]:
-    """Say of runs in our table whose process died that they crashed. Returns how many, by flow.
+def settle(now: datetime) -> Counter[str]:
+    """Say of runs whose process died that they crashed, in our table and in Prefect. Returns how many, by flow.
 
-    Prefect knows of it; or nobody watches the run, as it was started by a command, maybe with a server of its own: that
-    is over after a day.
+    Where the worker lives, it says so to Prefect by itself; where it died too, nobody else does.
     """
     with transaction() as db:
-        open_runs = runs.unfinished(db)
+        unfinished = runs.unfinished(db)
+    died = [run for run in unfinished if not run.alive]
     with get_client(sync_client=True) as client:
-        died = [run for run in open_runs if _died(client, run)]
+        # Prefect first: of what is said in our table nobody would look again.
+        for run in died:
+            _crash(client, run.prefect_id, "its process died")
+        never_began = _without_process(client, {run.prefect_id for run in unfinished}, now - BEGINNING)
+        for flow_run_id in never_began:
+            _crash(client, flow_run_id, "it did not begin: its worker died")
     with transaction() as db:
         runs.crash(db, [run.id for run in died])
-    return Counter(run.flow for run in died)
+    return Counter([*(run.flow for run in died), *never_began.values()])
 
 
-def _died(client: SyncPrefectClient, run: runs.Unfinished) -> bool:
-    try:
-        known = client.read_flow_run(run.prefect_id) if run.prefect_id else None
-    except ObjectNotFound:
-        known = None
-    if known and known.state and known.state.is_final():
-        return True
-    watched = known and known.deployment_id
-    return not watched and run.started_at < datetime.now(UTC) - timedelta(days=1)
+def _crash(client: SyncPrefectClient, prefect_id: UUID | None, why: str) -> None:
+    with suppress(ObjectNotFound):  # it belonged to a server for one command
+        state = client.read_flow_run(prefect_id).state if prefect_id else None
+        if state and prefect_id and state.type in _UNDER_WAY:
+            client.set_flow_run_state(prefect_id, Crashed(message=why))
+
+
+def _without_process(client: SyncPrefectClient, known: Set[UUID | None], before: datetime) -> dict[UUID, str]:
+    """Runs of ours, with their names, that a worker took before that and that have not begun; `known` have."""
+    found = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(
+            tags=FlowRunFilterTags(all_=["lifecycle"]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING])),
+        )
+    )
+    return {run.id: run.name for run in found if run.id not in known and run.state and run.state.timestamp < before}
 
 
 def _close(summary: Summary, outcome: str) -> None:
@@ -180,14 +200,6 @@ def _close(summary: Summary, outcome: str) -> None:
     create_markdown_artifact(run_summary.markdown(summary, outcome))
     counts = ", ".join(f"{reason} {number}" for reason, number in sorted(summary.counts.items()))
     log.info("%s %s: %s", summary.flow, outcome, counts)
-    if flow_run.id:
-        # What Prefect says of the run's state can overtake its last heartbeat, and the silence after that would be
-        # taken for its death. This goes the same way as the heartbeats, after all of them.
-        emit_event(
-            LEAVES,
-            resource={"prefect.resource.id": f"prefect.flow-run.{flow_run.id}"},
-            related=tags_as_related_resources(set(flow_run.tags)),
-        )
 
 
 def blame(error: BaseException) -> str:

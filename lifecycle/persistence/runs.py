@@ -1,12 +1,15 @@
 """Our own record of every run: Prefect shows runs, these rows prove them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, exists, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, select, text, update
 
+from lifecycle.persistence import turns
+from lifecycle.persistence.database import configured
 from lifecycle.persistence.tables import runs
 from lifecycle.rules.periods import Ran
 from lifecycle.rules.runs import Summary
@@ -17,8 +20,8 @@ class Unfinished(NamedTuple):
 
     id: UUID
     flow: str
-    started_at: datetime
     prefect_id: UUID | None
+    alive: bool
 
 
 def start(
@@ -88,11 +91,33 @@ def first_started(db: Connection, flow: str) -> datetime | None:
     return db.execute(select(func.min(runs.c.started_at)).where(runs.c.flow == flow, ~runs.c.dry_run)).scalar()
 
 
+@contextmanager
+def alive(run_id: UUID) -> Iterator[None]:
+    """Until the block ends, other processes know that this run's process lives; however it ends.
+
+    A session of its own holds a lock: PostgreSQL releases it in the moment in which the process is gone, and on whose
+    machine it was does not matter.
+    """
+    with configured().connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+        db.execute(text("SELECT pg_advisory_lock(:space, hashtext(:run))"), {"space": turns.RUNS, "run": str(run_id)})
+        try:
+            yield
+        finally:
+            db.invalidate()  # closes the session
+
+
 def unfinished(db: Connection) -> list[Unfinished]:
-    """Oldest first. Most of them are at work."""
-    columns = (runs.c.id, runs.c.flow, runs.c.started_at, runs.c.prefect_flow_run_id)
-    found = db.execute(select(*columns).where(runs.c.outcome == "running").order_by(runs.c.started_at))
-    return [Unfinished(*row) for row in found]
+    """Runs that have not said how they ended, oldest first, and whether their process is `alive`."""
+    rows = db.execute(
+        text("""
+        WITH unfinished AS MATERIALIZED (
+            SELECT id, flow, started_at, prefect_flow_run_id FROM runs WHERE outcome = 'running'
+        )
+        SELECT id, flow, prefect_flow_run_id, NOT pg_try_advisory_xact_lock(:space, hashtext(cast(id AS text))) AS alive
+        FROM unfinished ORDER BY started_at"""),
+        {"space": turns.RUNS},
+    )
+    return [Unfinished(*row) for row in rows]
 
 
 def crash(db: Connection, ids: Sequence[UUID]) -> int:

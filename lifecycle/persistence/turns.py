@@ -8,3 +8,5 @@ ERASURE = MIGRATION + 3
 """Held by a portion alone; shared by those who read names to write them."""
 LEDGER = MIGRATION + 4
 SWITCHES = MIGRATION + 5
+RUNS = 0x11FD
+"""With a run's id: held as long as its process lives. Two numbers, beside those of deliverers (outbox.py)."""

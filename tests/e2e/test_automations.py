@@ -2,28 +2,21 @@
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from email import message_from_bytes, policy
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State
-from prefect.events import emit_event
-from prefect.events.related import tags_as_related_resources
-from prefect.events.schemas.automations import AutomationCore
-from prefect.states import Crashed, Failed, Pending, Running, Suspended
+from prefect.states import Crashed, Failed, Running, Suspended
 from pydantic import SecretStr
 
-from deployments import automations, deploy
-from tasks.runs import LEAVES
-from tests.operations import state_reached
+from deployments import automations
 from tests.smtp import Inbox, mail_server
 
 FLOW = "import-records"
 MARKER = "what-somebody-typed"
-ALWAYS = {"lifecycle: silent", "lifecycle: never began"}
 TOLD = {f"lifecycle: {name}" for name in ("failed", "crashed", "waiting", "late", "no worker")}
 
 
@@ -82,7 +75,7 @@ def mails(inbox: Inbox, name: str, count: int, seconds: int = 30) -> list[tuple[
 
 def test_applying_them_again_changes_nothing(told: Inbox, client: SyncPrefectClient) -> None:
     before = stored(client)
-    assert ours(client) == TOLD | ALWAYS
+    assert ours(client) == TOLD
     automations.apply(client, SecretStr("json://127.0.0.1:1"))
     assert stored(client) == before
 
@@ -92,23 +85,22 @@ def test_what_was_switched_off_stays_so_and_what_is_no_longer_wanted_goes(
 ) -> None:
     late = stored(client)["lifecycle: late"]["id"]
     client.pause_automation(late)
-    others = [automations.crash_the_silent().model_copy(update={"name": name}) for name in ("theirs", "lifecycle: old")]
-    for other in others:
-        client.create_automation(AutomationCore.model_validate(other.model_dump()))
-    changed = automations.crash_the_silent()
+    changed = next(automations.tell_people(uuid4()))
+    for name in ("theirs", "lifecycle: old"):
+        client.create_automation(changed.model_copy(update={"name": name, "enabled": False}))
     changed.description = "changed by hand"
-    client.update_automation(stored(client)["lifecycle: silent"]["id"], changed)
+    client.update_automation(stored(client)[changed.name]["id"], changed)
 
     automations.apply(client, SecretStr("json://127.0.0.1:1"))
 
     found = stored(client)
-    assert TOLD | ALWAYS | {"theirs"} <= found.keys()
+    assert TOLD | {"theirs"} <= found.keys()
     assert "lifecycle: old" not in found
     assert not found["lifecycle: late"]["enabled"]
-    assert found["lifecycle: silent"]["description"] != "changed by hand"
+    assert found[changed.name]["description"] != "changed by hand"
 
     automations.apply(client, None)
-    assert ours(client) == ALWAYS
+    assert ours(client) == set()
     client.delete_automation(stored(client)["theirs"]["id"])
 
 
@@ -134,41 +126,3 @@ def test_a_run_that_failed_crashed_or_waits_is_told_once_without_what_was_typed(
     assert mails(told, "again", 1, seconds=2) == []
     assert len(told.received) == len(states)
     assert MARKER not in str(told.received)
-
-
-def test_a_run_that_falls_silent_or_never_begins_has_crashed_and_one_that_waits_has_not(
-    client: SyncPrefectClient, begin: Callable[[str], UUID]
-) -> None:
-    died, waits, taken = begin("one-that-died"), begin("one-that-waits"), begin("one-that-was-taken")
-    for soon in (automations.crash_the_silent(), automations.crash_what_never_began()):
-        values = soon.model_dump()
-        values["name"] += " soon"
-        values["trigger"]["within"] = timedelta(seconds=10)  # the least that Prefect allows
-        values["trigger"]["match"] = {
-            "prefect.resource.id": [f"prefect.flow-run.{run}" for run in (died, waits, taken)]
-        }
-        client.create_automation(AutomationCore.model_validate(values))
-
-    _emit(automations.HEARTBEAT, died)
-    set_state(client, waits, Suspended(timeout_seconds=60))
-    _emit(automations.HEARTBEAT, waits)  # the last one is late
-    for _ in range(3):  # on SQLite the server loses an event that it cannot write down at once
-        time.sleep(0.5)
-        _emit(LEAVES, waits)
-    time.sleep(0.5)
-    set_state(client, taken, Pending())
-    set_state(client, taken, Pending(name="Submitting"))
-
-    for run in (died, taken):
-        assert state_reached(client, run, seconds=40) == "Crashed"
-    assert client.read_flow_run(waits).state_name == "Suspended"
-    automations.apply(client, None)
-    assert ours(client) == ALWAYS
-
-
-def _emit(event: str, run: UUID) -> None:
-    emit_event(
-        event,
-        resource={"prefect.resource.id": f"prefect.flow-run.{run}"},
-        related=tags_as_related_resources({deploy.TAG}),
-    )

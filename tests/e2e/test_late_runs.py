@@ -5,12 +5,13 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Crashed, Pending, Running
+from prefect.states import Pending, Running, Suspended
 from sqlalchemy import insert, text
 
 from flows.billing_card_run import billing_card_run
@@ -18,7 +19,7 @@ from flows.charge_run import charge_run
 from flows.consent_renewal import consent_renewal
 from flows.daily_expiry_sweep import daily_expiry_sweep
 from flows.monthly_reseller_report import monthly_reseller_report
-from lifecycle.persistence import tables
+from lifecycle.persistence import runs, tables
 from lifecycle.persistence.database import transaction
 from lifecycle.persistence.subscription_status import GIVEN, Learned, refresh
 from lifecycle.rules.calendar import add_months, first_of_month
@@ -26,7 +27,7 @@ from lifecycle.rules.periods import PERIODIC
 from lifecycle.rules.runs import Summary
 from lifecycle.settings import settings
 from tasks.make_up import look
-from tasks.runs import settle
+from tasks.runs import BEGINNING, settle
 from tests import cast
 from tests.billing import IBAN, hold, rows
 
@@ -206,31 +207,31 @@ def test_what_prefect_is_about_to_run_is_left_to_it(client: SyncPrefectClient) -
         client.delete_flow_run(on_its_way.id)
 
 
-def test_a_run_has_died_when_prefect_says_so_or_after_a_day_when_nobody_watches_it(client: SyncPrefectClient) -> None:
+def test_a_run_whose_process_is_gone_has_crashed_and_one_that_lives_or_waits_has_not(client: SyncPrefectClient) -> None:
     deployment = client.read_deployment_by_name("import-records/import-records")
-    ended = client.create_flow_run(charge_run, state=Crashed())
-    by_command = client.create_flow_run(charge_run, state=Running())
-    watched = client.create_flow_run_from_deployment(deployment.id, parameters={"path": "absent"}, state=Running())
-    began = {
-        "ended": (ended.id, 1),
-        "by command": (by_command.id, 25),
-        "by command, lately": (by_command.id, 23),
-        "watched": (watched.id, 25),
-        "unknown": (uuid4(), 25),
-        "unknown, lately": (uuid4(), 23),
-    }
-    now = datetime.now(UTC)
-    with transaction() as db:
-        for name, (run, hours) in began.items():
-            told = {"flow": name, "started_at": now - timedelta(hours=hours), "prefect_flow_run_id": run}
-            db.execute(insert(tables.runs).values(id=uuid4(), business_date=LAST_DAY, dry_run=False, **told))
-    try:
-        assert settle() == {"ended": 1, "by command": 1, "unknown": 1}
-    finally:
-        for each in (ended, by_command, watched):
-            client.delete_flow_run(each.id)
-    assert sorted(rows("SELECT flow FROM runs WHERE outcome = 'running'")) == [
-        ("by command, lately",),
-        ("unknown, lately",),
-        ("watched",),
-    ]
+
+    def run(state: State[Any]) -> UUID:
+        return client.create_flow_run_from_deployment(deployment.id, parameters={"path": "absent"}, state=state).id
+
+    died, lives, never_began = run(Running()), run(Running()), run(Pending())
+    waits, elsewhere, alive = run(Suspended(timeout_seconds=600)), uuid4(), uuid4()
+    with runs.alive(alive):
+        with transaction() as db:
+            for flow, prefect_id, outcome, id_ in (
+                ("died", died, "running", uuid4()),
+                ("lives", lives, "running", alive),
+                ("waits", waits, "waiting", uuid4()),
+                ("elsewhere", elsewhere, "running", uuid4()),
+            ):
+                told = {"flow": flow, "outcome": outcome, "prefect_flow_run_id": prefect_id}
+                db.execute(insert(tables.runs).values(id=id_, business_date=LAST_DAY, dry_run=False, **told))
+        try:
+            assert settle(datetime.now(UTC)) == {"died": 1, "elsewhere": 1}
+            assert client.read_flow_run(never_began).state_name == "Pending"
+            assert settle(datetime.now(UTC) + BEGINNING)[client.read_flow_run(never_began).name] == 1
+            states = [client.read_flow_run(each).state_name for each in (died, lives, never_began, waits)]
+        finally:
+            for each in (died, lives, never_began, waits):
+                client.delete_flow_run(each)
+    assert states == ["Crashed", "Running", "Crashed", "Suspended"]
+    assert rows("SELECT flow FROM runs WHERE outcome = 'running'") == [("lives",)]
