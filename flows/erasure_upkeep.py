@@ -39,8 +39,6 @@ def erasure_upkeep(dry_run: bool = False) -> Summary:
     """
     with recorded("erasure-upkeep", scheduled_day(), dry_run=dry_run) as summary:
         summary.failed.add(FAILED)
-        if not dry_run:
-            summary.counts[DIED] = settle(now()).total()
         for each in unfinished():
             what = _standing(each)
             summary.counts[what] += 1
@@ -58,6 +56,8 @@ def erasure_upkeep(dry_run: bool = False) -> Summary:
             summary.counts[UNANSWERED] += 1
             if not dry_run:
                 refuse(run)
+        if not dry_run:
+            summary.counts[DIED] = settle(now()).total()
     return summary
 
 

@@ -95,11 +95,16 @@ def first_started(db: Connection, flow: str) -> datetime | None:
 def alive(run_id: UUID) -> Iterator[None]:
     """Until the block ends, other processes know that this run's process lives; however it ends.
 
-    A session of its own holds a lock: PostgreSQL releases it in the moment in which the process is gone, and on whose
-    machine it was does not matter.
+    A session of its own holds a lock: PostgreSQL releases it in the moment in which the process is gone. Of a machine
+    that vanished it would learn only hours later: it asks every half minute, and gives up after another one.
     """
     with configured().connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-        db.execute(text("SELECT pg_advisory_lock(:space, hashtext(:run))"), {"space": turns.RUNS, "run": str(run_id)})
+        db.execute(
+            text("""
+            SELECT pg_advisory_lock(:space, hashtext(:run)), set_config('tcp_keepalives_idle', '30', false),
+                set_config('tcp_keepalives_interval', '10', false), set_config('tcp_keepalives_count', '3', false)"""),
+            {"space": turns.RUNS, "run": str(run_id)},
+        )
         try:
             yield
         finally:
