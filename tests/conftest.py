@@ -36,18 +36,19 @@ expect.set_options(timeout=30_000)  # as long as all else that a test waits for 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Where tests run in several processes, those on a session's Prefect server share two processes, and two servers.
+    """Where tests run in several processes, those on a session's Prefect server share three processes, and servers.
 
     They mostly wait: one after the other they would take longer than all the rest beside them.
     """
-    return TwoServers(config, log)
+    return ThreeServers(config, log)
 
 
-class TwoServers(LoadScopeScheduling):  # type: ignore[misc] # it has no types
+class ThreeServers(LoadScopeScheduling):  # type: ignore[misc] # it has no types
     def _split_scope(self, nodeid: str) -> str:
         if not nodeid.startswith("tests/e2e/"):
             return nodeid
-        return "first server" if nodeid < "tests/e2e/test_f" else "second server"  # half of the time each
+        later = sum(nodeid >= f"tests/e2e/{first}" for first in ("test_dask", "test_many"))  # a third of the time each
+        return f"server {later}"
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy import text
 
-from deployments import launcher
+from deployments import deploy, launcher
 from flows.billing_card_run import billing_card_run
 from flows.daily_expiry_sweep import daily_expiry_sweep
 from lifecycle.persistence import database
@@ -135,7 +135,7 @@ def test_one_of_three_is_killed_in_the_middle_and_all_ends_as_one_clean_run(
             for flow, run in runs.items():
                 if of[flow] == victim:  # with it, as the whole machine would
                     end(client.read_flow_run(run).infrastructure_pid)
-            worker(victim)
+            deploy.crash_abandoned_runs(running.api, victim)  # as it does when it starts again
             states = {flow: client.read_flow_run(run).state_name for flow, run in runs.items() if of[flow] != victim}
             assert not {"Crashed", "Failed"} & set(states.values())
             assert client.read_flow_run(runs["daily-expiry-sweep"]).state_name == "Crashed"
