@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName, FlowRunFilter, FlowRunFilterState
 from prefect.client.schemas.filters import FlowRunFilterStateType as StateType
 from prefect.client.schemas.objects import StateType as State
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events.schemas.automations import Automation
 
@@ -116,16 +118,24 @@ def automation(client: SyncPrefectClient, name: str) -> Automation:
     return found
 
 
-def test_deploying_again_changes_nothing_and_leaves_paused_what_operators_paused(client: SyncPrefectClient) -> None:
+def test_deploying_again_removes_what_the_file_no_longer_names_and_keeps_all_else_also_what_operators_paused(
+    client: SyncPrefectClient,
+) -> None:
     report, delivery = deployments(client)["monthly-reseller-report"], deployments(client)["deliver-outbox"]
     client.update_deployment_schedule(delivery.id, delivery.schedules[0].id, active=False)
     client.pause_deployment(report.id)
     client.pause_automation(automation(client, "make-up when a worker starts").id)
     before = state(client)
+    # As a file that named more has left them.
+    client.create_deployment(report.flow_id, "former-report", tags=report.tags, work_pool_name=deploy.POOL)
+    weekly = DeploymentScheduleCreate(slug="weekly", schedule=CronSchedule(cron="0 6 * * 1", timezone="Europe/Rome"))
+    client.create_deployment_schedules(report.id, [weekly])
+    assert {s.slug for s in deployments(client)["monthly-reseller-report"].schedules} == {"monthly", "weekly"}
 
     deploy.apply(os.environ)
 
     assert state(client) == before
+    assert "former-report" not in before
     assert not deployments(client)["deliver-outbox"].schedules[0].active
     assert deployments(client)["monthly-reseller-report"].paused
     assert not automation(client, "make-up when a worker starts").enabled
@@ -134,25 +144,6 @@ def test_deploying_again_changes_nothing_and_leaves_paused_what_operators_paused
     client.resume_automation(automation(client, "make-up when a worker starts").id)
     client.resume_deployment(report.id)
     client.update_deployment_schedule(delivery.id, delivery.schedules[0].id, active=True)
-
-
-def test_schedules_and_deployments_that_the_file_no_longer_names_are_removed(
-    client: SyncPrefectClient, tmp_path: Path
-) -> None:
-    former = yaml.safe_load((deploy.ROOT / "prefect.yaml").read_text())
-    report = next(entry for entry in former["deployments"] if entry["name"] == "monthly-reseller-report")
-    report["schedules"].append({"slug": "weekly", "cron": "0 6 * * 1", "timezone": "Europe/Rome"})
-    # As few as show it: each takes its time.
-    former["deployments"] = [report, report | {"name": "former-report", "schedules": []}]
-    (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(former))
-    deploy.apply(os.environ, tmp_path / "prefect.yaml")
-    assert {s.slug for s in deployments(client)["monthly-reseller-report"].schedules} == {"monthly", "weekly"}
-    assert "former-report" in deployments(client)
-
-    deploy.apply(os.environ)
-
-    assert [s.slug for s in deployments(client)["monthly-reseller-report"].schedules] == ["monthly"]
-    assert "former-report" not in deployments(client)
 
 
 def test_a_file_that_prefect_refuses_is_an_error_with_its_reason(prefect_api: str, tmp_path: Path) -> None:
