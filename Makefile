@@ -20,9 +20,9 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# More processes than processors: three of them mostly wait for a server's runs (tests/conftest.py).
+# One process more than processors: two of them mostly wait for a server's runs (tests/conftest.py).
 test: lint
-	$(BIN)/python -m pytest --numprocesses $$($(BIN)/python -c "import os; print(2 + os.cpu_count())")
+	$(BIN)/python -m pytest --numprocesses $$($(BIN)/python -c "import os; print(1 + os.cpu_count())")
 
 bench: .venv/installed
 	$(BIN)/python -m tests.benchmarks

@@ -36,19 +36,18 @@ expect.set_options(timeout=30_000)  # as long as all else that a test waits for 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Where tests run in several processes, those on a session's Prefect server share three processes, and servers.
+    """Where tests run in several processes, those on a session's Prefect server share two processes, and two servers.
 
     They mostly wait: one after the other they would take longer than all the rest beside them.
     """
-    return ThreeServers(config, log)
+    return TwoServers(config, log)
 
 
-class ThreeServers(LoadScopeScheduling):  # type: ignore[misc] # it has no types
+class TwoServers(LoadScopeScheduling):  # type: ignore[misc] # it has no types
     def _split_scope(self, nodeid: str) -> str:
         if not nodeid.startswith("tests/e2e/"):
             return nodeid
-        later = sum(nodeid >= f"tests/e2e/{first}" for first in ("test_dask", "test_many"))  # a third of the time each
-        return f"server {later}"
+        return "first server" if nodeid < "tests/e2e/test_launcher" else "second server"  # half of the time each
 
 
 @pytest.fixture(scope="session")
