@@ -47,7 +47,7 @@ from tests.replay import months_later
 from tests.smtp import Inbox, mail_server
 
 # 6 are a look in passing; a few hundred are the full measure: run them alone.
-HISTORIES = int(os.environ.get("LIFECYCLE_TEST_HISTORIES", "3"))
+HISTORIES = int(os.environ.get("LIFECYCLE_TEST_HISTORIES", "2"))
 STEPS = int(os.environ.get("LIFECYCLE_TEST_STEPS", "30"))
 
 FIRST = date(2026, 1, 2)

@@ -28,7 +28,7 @@ from tests import sweeping
 from tests.receiver import LOST_AFTER, LOST_BEFORE, SECRET, Answer, Receiver, receiver
 from tests.replay import Address, Delivery, Event, House, Licence, Renewal, Sweep, months_later, token
 
-LICENCES = int(os.environ.get("LIFECYCLE_TEST_LICENCES", "150"))
+LICENCES = int(os.environ.get("LIFECYCLE_TEST_LICENCES", "110"))
 """How many are generated beside the sample. 100,000 is the full measure: run it alone, and lift the timeout."""
 
 FIRST, DAYS = date(2019, 12, 1), 366
