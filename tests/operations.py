@@ -24,7 +24,7 @@ ENDED = {"Completed", "Failed", "Crashed", "Cancelled"}
 def run(flow: str, /, **parameters: Any) -> FlowRun:
     """Run a deployment and wait for its end."""
     done: Any = run_deployment(
-        f"{flow}/{flow}", parameters=parameters, timeout=240, poll_interval=0.5, as_subflow=False
+        f"{flow}/{flow}", parameters=parameters, timeout=270, poll_interval=0.5, as_subflow=False
     )
     assert done.state
     return done  # type: ignore[no-any-return]
@@ -36,7 +36,7 @@ def start(client: SyncPrefectClient, flow: str, /, **parameters: Any) -> UUID:
     return client.create_flow_run_from_deployment(deployment.id, parameters=parameters).id
 
 
-def state_reached(client: SyncPrefectClient, run_id: UUID, *, suspended: bool = False, seconds: int = 120) -> str:
+def state_reached(client: SyncPrefectClient, run_id: UUID, *, suspended: bool = False, seconds: int = 270) -> str:
     """The state in which a run ends or, with `suspended`, waits for a person."""
     awaited = ENDED | ({"Suspended"} if suspended else set())
     deadline = time.monotonic() + seconds
@@ -56,7 +56,7 @@ def summaries(client: SyncPrefectClient, run_id: UUID) -> list[str]:
     return [str(artifact.data) for artifact in summary_artifacts(client, run_id)]
 
 
-def log_of(client: SyncPrefectClient, run_id: UUID, until: str, seconds: int = 30) -> list[Log]:
+def log_of(client: SyncPrefectClient, run_id: UUID, until: str, seconds: int = 150) -> list[Log]:
     """What the run's log in the UI says, once a line holds `until`: lines come there some seconds late."""
     mine = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
     deadline = time.monotonic() + seconds

@@ -42,7 +42,7 @@ def reports(client: SyncPrefectClient, month: str) -> list[FlowRun]:
 
 def begun(client: SyncPrefectClient, month: str, number: int) -> FlowRun:
     """The latest run for a month, as soon as there are so many."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 270
     while len(found := reports(client, month)) < number and time.monotonic() < deadline:
         time.sleep(0.2)
     assert len(found) == number

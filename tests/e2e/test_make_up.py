@@ -32,7 +32,7 @@ def tables(server_database: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def made_up_by_event(client: SyncPrefectClient, since: datetime, seconds: int = 90) -> FlowRun:
+def made_up_by_event(client: SyncPrefectClient, since: datetime, seconds: int = 240) -> FlowRun:
     """The first run of make-up that an event has started since then, when it has ended."""
     deadline = time.monotonic() + seconds
     while True:
@@ -84,7 +84,7 @@ def reports_held_up(tables: Engine) -> Iterator[None]:
 
 def await_a_waiting_client(tables: Engine) -> None:
     query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     with tables.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
         while not db.execute(text(query)).scalar():
             assert time.monotonic() < deadline, "nobody waits"

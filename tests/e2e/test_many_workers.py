@@ -42,7 +42,7 @@ def use(environment: pytest.MonkeyPatch, **variables: str) -> dict[str, str]:
     return variables
 
 
-def eventually(condition: Any, seconds: int = 90) -> None:
+def eventually(condition: Any, seconds: int = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
