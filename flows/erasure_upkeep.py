@@ -56,8 +56,8 @@ def erasure_upkeep(dry_run: bool = False) -> Summary:
             summary.counts[UNANSWERED] += 1
             if not dry_run:
                 refuse(run)
-        if not dry_run:
-            summary.counts[DIED] = settle(now()).total()
+        if not dry_run and (died := settle(now())):
+            summary.counts[DIED] = died.total()
     return summary
 
 

@@ -213,7 +213,7 @@ def test_what_nobody_answered_is_refused_its_note_forgotten_and_set_going_again_
     refused = {"withdrawals that nobody answered, refused": 3}
     assert erasure_upkeep(dry_run=True).counts == refused
     assert notes() == [NOTE] * 4
-    assert erasure_upkeep().counts == refused
+    assert erasure_upkeep().counts == refused | {"runs whose process died": 1}  # the one that asked
     assert notes() == [NOTE]
     assert erasure_upkeep().counts == {}
 
