@@ -2,6 +2,7 @@
 
 import email
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -210,22 +211,29 @@ def test_a_run_whose_erasure_is_approved_elsewhere_waits_no_more(anna: str, clie
     assert state.is_cancelled()
 
 
+def seen_to(*, dry_run: bool = False) -> Counter[str]:
+    """What upkeep counts of erasures; the runs that they name here have no process."""
+    counts = erasure_upkeep(dry_run=dry_run).counts
+    del counts["runs whose process died"]
+    return counts
+
+
 def test_what_a_run_that_died_has_shown_is_removed_and_what_was_approved_is_carried_out(
     anna: str, client: SyncPrefectClient
 ) -> None:
     died = shows_and_dies()
     assert len(previews(client, died)) == 1
-    assert erasure_upkeep(dry_run=True).counts == {"over": 1}
-    assert erasure_upkeep().counts == {"over": 1, "refused": 1}
+    assert seen_to(dry_run=True) == {"over": 1}
+    assert seen_to() == {"over": 1, "refused": 1}
     assert previews(client, died) == []
-    assert erasure_upkeep().counts == {}
+    assert seen_to() == {}
 
     with suppress(WaitsForPerson):
         gdpr_erasure_batch(inactive_days=365)
-    assert erasure_upkeep().counts == {"waiting": 1}
+    assert seen_to() == {"waiting": 1}
     [shown] = erasures.unfinished()
     erasures.approve(shown, Answer("ANNA", code_now(anna), datetime.now(UTC), ()))
     with erasures.carrying_out(shown):
-        assert erasure_upkeep().counts == {"carried out": 1}
-    assert erasure_upkeep().counts["erased"] == 3
-    assert erasure_upkeep().counts == {}
+        assert seen_to() == {"carried out": 1}
+    assert seen_to()["erased"] == 3
+    assert seen_to() == {}
