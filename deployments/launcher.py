@@ -192,7 +192,7 @@ def worker(env: dict[str, str], name: str, log: Path | None) -> Iterator[subproc
     """
     api, since = env["PREFECT_API_URL"], datetime.now(UTC)
     deploy.crash_abandoned_runs(api, name)
-    with _process(["worker", "start", "--pool", deploy.POOL, "--name", name], env, log) as process:
+    with _process("prefect", ["worker", "start", "--pool", deploy.POOL, "--name", name], env, log) as process:
         _until(lambda: deploy.worker_is_ready(api, name, since), process, "worker", log)
         deploy.limit_runs(api, _slots())
         yield process
@@ -242,7 +242,7 @@ def server(settings: Settings, port: int, log: Path | None) -> Iterator[tuple[su
         StartError: It did not start.
     """
     env = environment(settings, port)
-    with _process(["server", "start"], env, log) as process:
+    with _process("deployments.prefect_server", ["server", "start"], env, log) as process:
         _until(lambda: healthy(env["PREFECT_API_URL"]), process, "server", log)
         _keep_pages_at_home(Path(env["PREFECT_SERVER_UI_STATIC_DIRECTORY"]))
         yield process, env
@@ -344,13 +344,15 @@ def unusable(api: str) -> str | None:
 
 
 @contextmanager
-def _process(command: list[str], env: dict[str, str], log: Path | None) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    module: str, command: list[str], env: dict[str, str], log: Path | None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A Prefect command; what it writes goes to the end of `log`, or without one where we write."""
     with ExitStack() as stack:
         opened: AbstractContextManager[IO[bytes] | None] = log.open("ab") if log else nullcontext()
         with opened as output, _uninterrupted():
             process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, "-m", "prefect", *command],
+                [sys.executable, "-m", module, *command],
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

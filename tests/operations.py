@@ -3,6 +3,8 @@
 import csv
 import json
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import Artifact, FlowRun, Log
 from prefect.deployments import run_deployment
+from sqlalchemy import Engine, text
 
 ENDED = {"Completed", "Failed", "Crashed", "Cancelled"}
 
@@ -24,7 +27,7 @@ ENDED = {"Completed", "Failed", "Crashed", "Cancelled"}
 def run(flow: str, /, **parameters: Any) -> FlowRun:
     """Run a deployment and wait for its end."""
     done: Any = run_deployment(
-        f"{flow}/{flow}", parameters=parameters, timeout=270, poll_interval=0.5, as_subflow=False
+        f"{flow}/{flow}", parameters=parameters, timeout=240, poll_interval=0.5, as_subflow=False
     )
     assert done.state
     return done  # type: ignore[no-any-return]
@@ -36,13 +39,33 @@ def start(client: SyncPrefectClient, flow: str, /, **parameters: Any) -> UUID:
     return client.create_flow_run_from_deployment(deployment.id, parameters=parameters).id
 
 
-def state_reached(client: SyncPrefectClient, run_id: UUID, *, suspended: bool = False, seconds: int = 270) -> str:
+def state_reached(client: SyncPrefectClient, run_id: UUID, *, suspended: bool = False, seconds: int = 120) -> str:
     """The state in which a run ends or, with `suspended`, waits for a person."""
     awaited = ENDED | ({"Suspended"} if suspended else set())
     deadline = time.monotonic() + seconds
     while (name := client.read_flow_run(run_id).state_name) not in awaited and time.monotonic() < deadline:
         time.sleep(0.3)
     return name or ""
+
+
+def eventually(condition: Callable[[], object], seconds: int = 90) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@contextmanager
+def held_up(tables: Engine, table: str) -> Iterator[Callable[[], int]]:
+    """Inside the block, who writes to the table waits in the middle of it. Yields how many do."""
+    waits = (
+        "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND relation = CAST(:table AS regclass)"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with tables.begin() as db:
+        db.execute(text(f"LOCK TABLE {table} IN SHARE MODE"))
+        yield lambda: int(db.execute(text(waits), {"table": table}).scalar_one())
 
 
 def summary_artifacts(client: SyncPrefectClient, run_id: UUID) -> list[Artifact]:
@@ -56,7 +79,7 @@ def summaries(client: SyncPrefectClient, run_id: UUID) -> list[str]:
     return [str(artifact.data) for artifact in summary_artifacts(client, run_id)]
 
 
-def log_of(client: SyncPrefectClient, run_id: UUID, until: str, seconds: int = 150) -> list[Log]:
+def log_of(client: SyncPrefectClient, run_id: UUID, until: str, seconds: int = 30) -> list[Log]:
     """What the run's log in the UI says, once a line holds `until`: lines come there some seconds late."""
     mine = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
     deadline = time.monotonic() + seconds

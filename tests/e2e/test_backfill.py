@@ -14,14 +14,14 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName, FlowRunFilterParentFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Cancelled, Suspended
+from prefect.states import Cancelling, Suspended
 from sqlalchemy import Engine, text
 
 from flows.subruns import run_in_order
 from lifecycle.persistence import database
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.runs import Summary
-from tests.operations import run, start, state_reached, summaries
+from tests.operations import eventually, held_up, run, start, state_reached, summaries
 
 REPORT = "monthly-reseller-report"
 MONTHS = {"from_month": "2019-05", "to_month": "2019-06"}
@@ -42,7 +42,7 @@ def reports(client: SyncPrefectClient, month: str) -> list[FlowRun]:
 
 def begun(client: SyncPrefectClient, month: str, number: int) -> FlowRun:
     """The latest run for a month, as soon as there are so many."""
-    deadline = time.monotonic() + 270
+    deadline = time.monotonic() + 120
     while len(found := reports(client, month)) < number and time.monotonic() < deadline:
         time.sleep(0.2)
     assert len(found) == number
@@ -64,8 +64,12 @@ def test_cancelled_killed_and_run_again_each_month_is_made_once_and_nothing_is_s
 ) -> None:
     assert run("import-records", path=str(business)).state_name == "Completed"
 
-    stopped = start(client, "backfill", flow=REPORT, **MONTHS)
-    client.set_flow_run_state(begun(client, "2019-05", 1).id, Cancelled(), force=True)
+    with held_up(tables, "reseller_reports") as waiting:
+        stopped = start(client, "backfill", flow=REPORT, **MONTHS)
+        report = begun(client, "2019-05", 1).id
+        eventually(waiting)
+        client.set_flow_run_state(report, Cancelling())
+        assert state_reached(client, report) == "Cancelled"
     assert state_reached(client, stopped) == "Failed"
     [said] = summaries(client, stopped)
     assert "| cancelled | 1 |" in said

@@ -152,5 +152,5 @@ def lifecycle(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"LIFECYCLE_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=270,
+        timeout=120,
     )

@@ -81,7 +81,7 @@ def sent(tables: Engine, prefect_id: UUID) -> dict[str, tuple[int, int]]:
 def await_person(client: SyncPrefectClient, run_id: UUID, summaries_by_then: int = 1) -> None:
     """Wait until the run waits for a person, who finds its summary."""
     assert state_reached(client, run_id, suspended=True) == "Suspended"
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 30
     while len(summaries(client, run_id)) < summaries_by_then:
         assert time.monotonic() < deadline, "no summary"
         time.sleep(0.1)
@@ -99,7 +99,7 @@ def lifecycle(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"LIFECYCLE_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=270,
+        timeout=120,
     )
 
 

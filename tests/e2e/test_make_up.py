@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -19,7 +18,7 @@ from sqlalchemy import Connection, Engine, text
 
 from lifecycle.persistence import database
 from lifecycle.rules.calendar import add_months, first_of_month, scheduled_moment
-from tests.operations import run, start, state_reached, summaries
+from tests.operations import eventually, held_up, run, start, state_reached, summaries
 
 ROME = ZoneInfo("Europe/Rome")
 REPORT = "monthly-reseller-report"
@@ -32,7 +31,7 @@ def tables(server_database: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def made_up_by_event(client: SyncPrefectClient, since: datetime, seconds: int = 240) -> FlowRun:
+def made_up_by_event(client: SyncPrefectClient, since: datetime, seconds: int = 90) -> FlowRun:
     """The first run of make-up that an event has started since then, when it has ended."""
     deadline = time.monotonic() + seconds
     while True:
@@ -74,23 +73,6 @@ def outcomes(tables: Engine, month: date) -> list[str]:
         return list(db.execute(text(query), {"flow": REPORT, "month": month}).scalars())
 
 
-@contextmanager
-def reports_held_up(tables: Engine) -> Iterator[None]:
-    """Inside the block, whatever makes reports waits in the middle of it."""
-    with tables.connect() as db:
-        db.execute(text("LOCK TABLE reseller_reports IN SHARE MODE"))
-        yield
-
-
-def await_a_waiting_client(tables: Engine) -> None:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    deadline = time.monotonic() + 200
-    with tables.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-        while not db.execute(text(query)).scalar():
-            assert time.monotonic() < deadline, "nobody waits"
-            time.sleep(0.1)
-
-
 def kill(run_id: UUID) -> None:
     """Kill the process of that run as the kernel does when memory is short."""
     mark = f"PREFECT__FLOW_RUN_ID={run_id}".encode()
@@ -115,9 +97,9 @@ def test_a_killed_report_is_recognised_and_made_again_within_minutes(
         record(db, add_months(month, -1), scheduled_moment(month, ROME) - timedelta(days=1))
         record(db, this_month, datetime.now(UTC))
     began = datetime.now(UTC)
-    with reports_held_up(tables):
+    with held_up(tables, "reseller_reports") as waiting:
         killed = start(client, REPORT, month=f"{month:%Y-%m}")
-        await_a_waiting_client(tables)
+        eventually(waiting)
         kill(killed)
         assert state_reached(client, killed) == "Crashed"
 

