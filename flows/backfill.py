@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, Literal
+from typing import Literal
 
 from prefect import flow
 from prefect.runtime import flow_run
-from pydantic import Field
 
-from flows.business_day import now, scheduled_day, today
+from flows.business_day import Month, now, scheduled_day, today
 from flows.subruns import run_in_order
 from lifecycle.rules.backfill import Wish, periods, unfit
 from lifecycle.rules.findings import BadInput
@@ -16,8 +15,6 @@ from lifecycle.rules.periods import PERIODIC, Which
 from lifecycle.rules.runs import Summary, Table
 from tasks.backfill import Choice, choose
 from tasks.runs import recorded, settle
-
-Month = Annotated[str, Field(pattern=r"^((19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2]))?$")]
 
 Periodic = Literal[
     "monthly-reseller-report",

@@ -1,10 +1,12 @@
 """Which day it is. Only flows ask; everything below them is told."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 from prefect.runtime import flow_run
-from pydantic import WithJsonSchema
+from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from lifecycle.rules import periods
 from lifecycle.rules.findings import BadInput, Finding
@@ -22,6 +24,18 @@ Day = Annotated[date, WithJsonSchema({"type": "string", "format": "date", "patte
 
 It would otherwise be refused by the run, and Prefect then writes all its parameters into the log.
 """
+
+MONTHS = r"^((19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2]))?$"
+"""All months of this and the last century and those to come, as YYYY-MM, and none."""
+
+
+def _month(typed: str) -> str:
+    if not re.fullmatch(MONTHS, typed):
+        raise PydanticCustomError("month", "a month, as YYYY-MM")
+    return typed
+
+
+Month = Annotated[str, AfterValidator(_month), WithJsonSchema({"type": "string", "pattern": MONTHS})]
 
 
 def now() -> datetime:

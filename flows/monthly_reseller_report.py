@@ -1,13 +1,11 @@
 """The monthly reseller report: one mail per reseller with the three lists of its customers' licences."""
 
 from collections import Counter, defaultdict
-from typing import Annotated
 
 from prefect import flow
 from prefect.runtime import flow_run
-from pydantic import Field
 
-from flows.business_day import now, scheduled_day, today
+from flows.business_day import Month, now, scheduled_day, today
 from flows.deliver_outbox import deliver_now
 from flows.portions import codes_in
 from lifecycle.rules.calendar import first_of_month, month_of, scheduled_moment
@@ -25,7 +23,7 @@ def _run_name() -> str:
 
 @flow(name="monthly-reseller-report", flow_run_name=_run_name, result_serializer="json")
 def monthly_reseller_report(
-    month: Annotated[str, Field(pattern=r"^((19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2]))?$")] = "",
+    month: Month = "",
     resellers: str = "all",
     deliver: bool = False,
     skip_empty: bool = False,

@@ -56,8 +56,9 @@ def missed(now: datetime) -> Found:
     paused = expected & _paused()
     with transaction() as db:
         last, installed = persistence.last_runs(db), persistence.installed_at(db)
-    today = now.astimezone(settings().zone).date()
-    calls = rules.missed(sorted(expected - paused), last, installed, now, today)
+    zone = settings().zone
+    today = now.astimezone(zone).date()
+    calls = rules.missed(sorted(expected - paused), last, installed.astimezone(zone), now, today)
     return Found(calls, notes=[f"paused: `{flow}`" for flow in sorted(paused)])
 
 

@@ -40,6 +40,17 @@ log = logging.getLogger("lifecycle.runs")
 log.setLevel(logging.INFO)  # by default only warnings would reach the run's log
 
 
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Of what a run ends with on purpose the message says all: one line in its log and on the terminal is enough."""
+    if record.exc_info and isinstance(record.exc_info[1], BadInput | RunFailed | WaitsForPerson):
+        record.exc_info = None
+    return True
+
+
+for _prefect in ("prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(_prefect).addFilter(_without_traceback)
+
+
 PERSONAL_PARAMETERS = {
     "contact-customer": ("subject", "body"),
     "gdpr-erasure-batch": ("operator", "one_time_code"),

@@ -133,7 +133,10 @@ def standing(found: Mapping[Matter, Standing], now: datetime) -> list[Call]:
 def missed(
     expected: Iterable[str], last: Mapping[str, LastRun], installed: datetime, now: datetime, today: date
 ) -> list[Call]:
-    """The flows among `expected` that should have completed since they last did, or since the installation began."""
+    """The flows among `expected` that should have completed since they last did, or since the installation began.
+
+    `installed` and `today` are in the business time zone.
+    """
     calls = []
     for flow in expected:
         ran = last.get(flow)

@@ -34,6 +34,7 @@ def test_it_is_queued_from_the_command_line_and_delivered_and_nobody_is_named_in
     refused = lifecycle("run", "mailing-run", "--mailing", "autumn", "--segment", "reseller=R1,R7")
     assert refused.returncode == 2
     assert "mailing: 'autumn' is not in" in refused.stderr
+    assert "Traceback" not in refused.stderr
     assert "segment: reseller 'R7' is not known; expected a reseller on record" in refused.stderr
     early = lifecycle("run", "mailing-run", *HOLDERS, "--business_date", str(DAY))
     assert early.returncode == 2

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect.client.orchestration import SyncPrefectClient
 
-from tests.operations import personal_values_in_prefect, run, summaries
+from tests.operations import log_of, personal_values_in_prefect, run, summaries
 
 
 def reports_sent(server_home: Path) -> int:
@@ -42,6 +42,8 @@ def test_bad_input_fails_the_run_and_says_what_is_wrong(
     assert "resellers.csv, line 2, email" in summary
     unknown = run("monthly-reseller-report", month="2019-09", resellers="R01,nobody")
     assert unknown.state_name == "Failed"
+    logged = log_of(client, unknown.id, "'nobody'")
+    assert not [line.message for line in logged if "Traceback" in line.message]
     stored = (server_home / "prefect" / "prefect.db").read_bytes()
     assert b"Somebody" not in stored
     assert b"not-an-address" not in stored
