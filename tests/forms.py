@@ -1,6 +1,10 @@
 """What an operator types in the form of each deployment: one line for each."""
 
+import re
+from http import HTTPStatus
 from typing import Any
+
+from playwright.sync_api import Page
 
 ALL_SEGMENT: dict[str, list[str]] = {
     "reseller": [], "product": [], "policy": [], "status": [], "language": [], "country": [],
@@ -47,3 +51,15 @@ FORMS: dict[str, dict[str, Any]] = {
     "housekeeping": {"dry_run": True},
 }
 """By deployment, what is typed and chosen in its form; all else is left as the form offers it."""
+
+
+def submitted(page: Page) -> dict[str, Any]:
+    """Press Submit. Returns the run that the server has made of what the form holds."""
+    status = 0
+    while not status or status == HTTPStatus.SERVICE_UNAVAILABLE:  # SQLite is busy: a person presses again
+        with page.expect_response(re.compile("create_flow_run$")) as answer:
+            page.get_by_role("button", name="Submit").click()
+        status = answer.value.status
+    assert answer.value.ok, answer.value.text()
+    run: dict[str, Any] = answer.value.json()
+    return run

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import Locator, Page, Response, expect
+from playwright.sync_api import Locator, Page, expect
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.responses import DeploymentResponse
@@ -17,7 +16,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from deployments import deploy, launcher
 from lifecycle.persistence import database
 from tests import cast
-from tests.forms import FORMS
+from tests.forms import FORMS, submitted
 from tests.operations import start
 
 pytestmark = pytest.mark.browser
@@ -97,19 +96,10 @@ class Form:
 
     def submit(self) -> dict[str, Any]:
         """What the server was given, and has accepted."""
-        response = self._pressed()
-        while response.status == HTTPStatus.SERVICE_UNAVAILABLE:  # SQLite is busy: a person presses again
-            response = self._pressed()
-        assert response.ok, response.text()
-        created = self.client.read_flow_run(UUID(response.json()["id"]))
+        created = self.client.read_flow_run(UUID(submitted(self.page)["id"]))
         self.client.delete_flow_run(created.id)
         expect(self.page.get_by_role("tab", name="Upcoming")).to_be_visible()
         return created.parameters
-
-    def _pressed(self) -> Response:
-        with self.page.expect_response(re.compile("create_flow_run$")) as answer:
-            self.page.get_by_role("button", name="Submit").click()
-        return answer.value
 
     def refused(self, because: str) -> None:
         self.page.get_by_role("button", name="Submit").click()
