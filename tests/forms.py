@@ -1,4 +1,4 @@
-"""What an operator types in the form of each deployment: one line for each."""
+"""The forms of deployments: what an operator types in each, one line for each, and what comes of pressing Submit."""
 
 import re
 from http import HTTPStatus
