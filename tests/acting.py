@@ -1,4 +1,4 @@
-"""Logins in one of the database roles, and working as one."""
+"""Logins in one of the database roles, working as one, and leaving a database for another."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,9 +34,14 @@ def as_role(owner_url: str, role: Role, monkeypatch: pytest.MonkeyPatch) -> Iter
         _use(owner_url, monkeypatch)
 
 
-def _use(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def disconnect() -> None:
+    """Leave the configured database: what this process uses next may be another one."""
     if database.engine.cache_info().currsize:
         database.configured().dispose()
         database.engine.cache_clear()
+
+
+def _use(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    disconnect()
     monkeypatch.setenv("LIFECYCLE_DATABASE_URL", url)
     settings.cache_clear()

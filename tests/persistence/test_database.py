@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from lifecycle.persistence import DatabaseOutdated, RowRefused, database, tables
+from tests.acting import disconnect
 
 JOIN = "import os, sys; from lifecycle.persistence.database import embedded_url; from pathlib import Path; "
 
@@ -27,8 +28,7 @@ def test_the_embedded_server_stops_with_its_last_user_even_if_others_were_killed
 def test_a_database_that_is_newer_than_the_program_is_left_alone(home: Path, database_url: str) -> None:
     with database.transaction() as db:
         db.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    database.configured().dispose()
-    database.engine.cache_clear()
+    disconnect()
     with pytest.raises(DatabaseOutdated, match="too old"):
         database.engine(database_url, home)
     reached = database.connect(database_url)

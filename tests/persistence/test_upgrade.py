@@ -25,6 +25,7 @@ from lifecycle.persistence.database import transaction
 from lifecycle.rules.calendar import scheduled_moment
 from lifecycle.settings import settings
 from tasks.import_records import import_files
+from tests.acting import disconnect
 from tests.sweeping import started
 
 STORED = ("2019-07", "2019-08", "2019-09")
@@ -104,8 +105,7 @@ def test_a_database_of_the_first_release_gives_the_same_reports(
         sent = db.execute(text("SELECT state, count(*) FROM messages GROUP BY state")).tuples().all()
     assert sent == [("sent", 24)]
     engine.dispose()
-    database.configured().dispose()
-    database.engine.cache_clear()
+    disconnect()
 
 
 @pytest.fixture
