@@ -47,7 +47,7 @@ def inbox(home: Path, monkeypatch: pytest.MonkeyPatch) -> mailbox.Maildir:
             db.execute(
                 text(f"""
                 INSERT INTO consent_types (code, title, valid_days, allows_bulk, allows_single, allows_contact)
-                VALUES ('{code}', '{code}', 365, {allows})""")
+                VALUES ('{code}', '{code}', NULL, {allows})""")
             )
     return mailbox.Maildir(folder)
 
