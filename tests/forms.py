@@ -53,6 +53,12 @@ FORMS: dict[str, dict[str, Any]] = {
 """By deployment, what is typed and chosen in its form; all else is left as the form offers it."""
 
 
+def choose(page: Page, parameter: str, value: str) -> None:
+    """From the list that the form has for a parameter."""
+    page.get_by_label(parameter).click()
+    page.get_by_role("option", name=value, exact=True).click()
+
+
 def submitted(page: Page) -> dict[str, Any]:
     """Press Submit. Returns the run that the server has made of what the form holds."""
     status = 0

@@ -20,7 +20,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments import launcher
-from tests.forms import submitted
+from tests.forms import choose, submitted
 from tests.operations import log_of, run, start, state_reached, summaries
 
 CUSTOMER = "SINGLE-1"
@@ -53,11 +53,6 @@ def forgotten(server_home: Path, run_id: UUID) -> bool:
     for file in [*(server_home / "prefect" / "storage").glob("*"), *(server_home / "logs").glob("*.log")]:
         kept += file.read_text(errors="replace")
     return run_id.hex in kept.replace("-", "") and not re.search("Zebra|xylophone|Quetzal|quetzal@", kept)
-
-
-def choose(page: Page, parameter: str, value: str) -> None:
-    page.get_by_label(parameter).click()
-    page.get_by_role("option", name=value, exact=True).click()
 
 
 @pytest.mark.browser

@@ -29,7 +29,7 @@ from lifecycle.rules.findings import BadInput
 from lifecycle.rules.membership_withdrawal import Request
 from lifecycle.rules.runs import WaitsForPerson
 from tests import cast
-from tests.forms import submitted
+from tests.forms import choose, submitted
 from tests.operations import state_reached, summaries, summary_artifacts
 from tests.sweeping import started
 
@@ -68,11 +68,6 @@ def preview(client: SyncPrefectClient, run_id: UUID, number: int) -> Artifact:
         if asked == number == len(shown := summary_artifacts(client, run_id)):
             return shown[-1]
     pytest.fail("nothing is asked")
-
-
-def choose(page: Page, parameter: str, value: str) -> None:
-    page.get_by_label(parameter).click()
-    page.get_by_role("option", name=value, exact=True).click()
 
 
 @pytest.mark.browser
