@@ -69,8 +69,8 @@ def environment(settings: Settings, port: int) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "100",
         # By default a run is called late after 15 s, as it is whenever all places are taken for a moment.
         "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "600",
-        # Runs are removed by `housekeeping`, with all they left.
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events",
+        # Runs are removed by `housekeeping`. What it was interrupted in, or what came late, is found by the server.
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         # What we log belongs to the run that it is about.
         "PREFECT_LOGGING_EXTRA_LOGGERS": "lifecycle",

@@ -195,14 +195,22 @@ def _crash(client: SyncPrefectClient, prefect_id: UUID | None, why: str) -> None
 
 
 def _without_process(client: SyncPrefectClient, known: Set[UUID | None], before: datetime) -> dict[UUID, str]:
-    """Runs of ours, with their names, that a worker took before that and that have not begun; `known` have."""
+    """Runs of ours, with their names, that a worker took before that and that have not begun; `known` have.
+
+    One that has said since then how it ended is about to tell Prefect.
+    """
     found = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
             tags=FlowRunFilterTags(all_=["lifecycle"]),
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING])),
         )
     )
-    return {run.id: run.name for run in found if run.id not in known and run.state and run.state.timestamp < before}
+    silent = {run.id: run.name for run in found if run.id not in known and run.state and run.state.timestamp < before}
+    if not silent:  # mostly
+        return {}
+    with transaction() as db:
+        ended = runs.ended_since(db, list(silent), before)
+    return {id_: name for id_, name in silent.items() if id_ not in ended}
 
 
 def _close(summary: Summary, outcome: str) -> None:

@@ -125,6 +125,14 @@ def unfinished(db: Connection) -> list[Unfinished]:
     return [Unfinished(*row) for row in rows]
 
 
+def ended_since(db: Connection, prefect_ids: Sequence[UUID], moment: datetime) -> set[UUID]:
+    """Those of the runs that Prefect knows under these ids that said since then how they ended."""
+    ended = select(runs.c.prefect_flow_run_id).where(
+        runs.c.prefect_flow_run_id.in_(prefect_ids), runs.c.finished_at >= moment
+    )
+    return set(db.execute(ended).scalars())
+
+
 def crash(db: Connection, ids: Sequence[UUID]) -> int:
     """Say of runs that their process died; how many of them had not ended since."""
     died = update(runs).where(runs.c.id.in_(ids), runs.c.outcome == "running")

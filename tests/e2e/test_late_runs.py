@@ -213,7 +213,7 @@ def test_a_run_whose_process_is_gone_has_crashed_and_one_that_lives_or_waits_has
     def run(state: State[Any]) -> UUID:
         return client.create_flow_run_from_deployment(deployment.id, parameters={"path": "absent"}, state=state).id
 
-    died, lives, never_began = run(Running()), run(Running()), run(Pending())
+    died, lives, ends, never_began = run(Running()), run(Running()), run(Running()), run(Pending())
     waits, elsewhere, alive = run(Suspended(timeout_seconds=600)), uuid4(), uuid4()
     with runs.alive(alive):
         with transaction() as db:
@@ -222,16 +222,19 @@ def test_a_run_whose_process_is_gone_has_crashed_and_one_that_lives_or_waits_has
                 ("lives", lives, "running", alive),
                 ("waits", waits, "waiting", uuid4()),
                 ("elsewhere", elsewhere, "running", uuid4()),
+                ("ends", ends, "completed", uuid4()),  # what it is about to say to Prefect
             ):
                 told = {"flow": flow, "outcome": outcome, "prefect_flow_run_id": prefect_id}
-                db.execute(insert(tables.runs).values(id=id_, business_date=LAST_DAY, dry_run=False, **told))
+                ended = None if outcome == "running" else datetime.now(UTC) + BEGINNING
+                told |= {"finished_at": ended, "business_date": LAST_DAY, "dry_run": False}
+                db.execute(insert(tables.runs).values(id=id_, **told))
         try:
             assert settle(datetime.now(UTC)) == {"died": 1, "elsewhere": 1}
             assert client.read_flow_run(never_began).state_name == "Pending"
             assert settle(datetime.now(UTC) + BEGINNING)[client.read_flow_run(never_began).name] == 1
-            states = [client.read_flow_run(each).state_name for each in (died, lives, never_began, waits)]
+            states = [client.read_flow_run(each).state_name for each in (died, lives, ends, never_began, waits)]
         finally:
-            for each in (died, lives, never_began, waits):
+            for each in (died, lives, ends, never_began, waits):
                 client.delete_flow_run(each)
-    assert states == ["Crashed", "Running", "Crashed", "Suspended"]
+    assert states == ["Crashed", "Running", "Running", "Crashed", "Suspended"]
     assert rows("SELECT flow FROM runs WHERE outcome = 'running'") == [("lives",)]
